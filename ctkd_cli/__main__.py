@@ -1,0 +1,104 @@
+"""`ctkd`: finds the verb, and turns errors into messages and exit codes.
+
+Exit codes: 0 done; 1 a run failed; 2 bad input; 3 a sweep finished with failed jobs;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import ctkd_cli
+from ctkd_cli.cli.check import check
+from ctkd_cli.cli.compare import compare
+from ctkd_cli.cli.config import config
+from ctkd_cli.cli.fetch import fetch
+from ctkd_cli.cli.list import list_options
+from ctkd_cli.cli.predict import predict
+from ctkd_cli.cli.report import report
+from ctkd_cli.cli.run import run
+from ctkd_cli.errors import CtkdError
+from ctkd_cli.printable import printable_lines
+
+OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
+
+app = typer.Typer(
+    help="Cross-task knowledge distillation: can a teacher trained on another task make my small "
+    "model better, by how much, and with how many labels fewer?",
+    epilog="Start with: ctkd run experiment=smoke, then ctkd run, then ctkd list.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(context_settings=OVERRIDES)(run)
+app.command()(check)
+app.command()(config)
+app.command("list")(list_options)
+app.command()(fetch)
+app.command()(predict)
+app.command()(report)
+app.command()(compare)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `ctkd ARGUMENTS` and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    words = [argument for argument in given if argument != "--debug"] or ["--help"]
+    if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
+        words.insert(0, "run")
+    try:
+        # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
+        code = app(words, standalone_mode=False, prog_name="ctkd")
+    except Exception as error:
+        if debug:
+            _say(traceback.format_exc())
+        return _explain(error)
+    except SystemExit as stop:  # a closed pipe, or Hydra's own argument parser
+        code = stop.code
+    return code if isinstance(code, int) else 0
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    if version:
+        print(f"ctkd {ctkd_cli.__version__}")
+        raise typer.Exit
+
+
+def _explain(error: Exception) -> int:
+    """Say on stderr what went wrong; the exit code that goes with it."""
+    if isinstance(error, CtkdError):
+        _say(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, TyperException):
+        _say(f"error: {error.format_message()}")
+        _say("  try:     ctkd --help")
+        return error.exit_code
+    _say(f"error: {type(error).__name__}: {error}")
+    _say("  this is not a message that ctkd meant to give; add --debug for the traceback")
+    return 1
+
+
+def _say(message: str) -> None:
+    """Print to stderr. Texts of the user may be in the message: no escape codes reach the
+    terminal."""
+    print(printable_lines(message), file=sys.stderr)
+
+
+def run_and_exit() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run_and_exit()

@@ -1,0 +1,36 @@
+"""What each of several sources brings: the distilled student again, with one of them left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ctkd_cli.arms import Arm
+from ctkd_cli.reports.results import WITHOUT
+from ctkd_cli.sources import hear, taught
+from ctkd_cli.terms import Voice, cross
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.rundir import RunDirectory
+    from ctkd_cli.task import Task
+
+
+def leave_one_out(
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    target: Task,
+    voices: Sequence[Voice],
+    rundir: RunDirectory,
+) -> Iterator[Arm]:
+    """An arm `without_NAME` for each source, where there are several. `voices` are those of the
+    teachers that the run has; merged sources need another teacher without the one left out."""
+    if len(sources) < 2:
+        return
+    for left_out in sources:
+        rest = [voice for voice in voices if voice.name != left_out]
+        if experiment.fusion == "merge":
+            others = {name: task for name, task in sources.items() if name != left_out}
+            heard = hear(experiment, taught(experiment, others), target, rundir)
+            rest = [voice for _, voice in heard.values()]
+        yield Arm(f"{WITHOUT}{left_out}", terms=cross(experiment, target, rest).terms)

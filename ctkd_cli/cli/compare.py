@@ -1,0 +1,67 @@
+"""`ctkd compare`: runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctkd_cli.printable import printable_lines
+
+
+def compare(
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run directories, or those of sweeps.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--md", help="Print a Markdown table.")] = False,
+    different_tests: Annotated[
+        bool, typer.Option(help="Compare runs with different test sets too.")
+    ] = False,
+) -> None:
+    """Compare runs: only the settings that differ, runs of several seeds together, the largest gain
+    over the best control first, each tested against the first row (paired, Holm-adjusted).
+
+    \b
+    Examples:
+      ctkd compare outputs/*
+      ctkd compare outputs/SWEEP --md > table.md
+    """
+    from ctkd_cli.reports import comparison
+
+    rows = comparison.compare(directories, different_tests)
+    if as_json:
+        print(comparison.as_json(rows))
+    elif as_csv:
+        print(comparison.as_csv(rows), end="")
+    elif as_markdown:
+        print(comparison.as_markdown(rows))
+    else:
+        _print(*comparison.table(rows))
+
+
+def _print(titles: list[str], cells: list[list[str]]) -> None:
+    """The settings in one column, so that any number of them fits."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    n_settings = titles.index("seeds")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("settings", overflow="fold", min_width=12)
+    for title in ("seeds", "alone", "distilled", "gain (95% interval)", "p"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for line in cells:
+        pairs = zip(titles, line[:n_settings], strict=False)
+        named = " ".join(f"{key.removesuffix('.name')}={value}" for key, value in pairs if value)
+        seeds, alone, distilled, gain, interval, p = line[n_settings:]
+        shown = [named or "as given", seeds, alone, distilled, f"{gain} ({interval})", p]
+        table.add_row(*(Text(printable_lines(cell)) for cell in shown))
+    console = Console()
+    console.print(table)
+    console.print(
+        Text("p: paired test of the distilled students against the first row, Holm", style="dim")
+    )

@@ -1,0 +1,129 @@
+"""`ctkd list`: the groups, and what each offers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctkd_cli.cli._options import AsJson, ConfigDir, use_config_dir
+from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.printable import printable_lines
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def list_options(
+    group: Annotated[str | None, typer.Argument(help="A group, such as loss.")] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the options of every group, or of one with a line of help each.
+
+    \b
+    Examples:
+      ctkd list
+      ctkd list loss
+    Then: ctkd run loss=hint
+    """
+    from ctkd_cli.config_files import GROUPS, options
+
+    use_config_dir(config_dir)
+    if group is None:
+        _print_groups({name: options(name) for name in GROUPS}, as_json)
+        return
+    if group not in GROUPS:
+        raise InputError(
+            Problem(
+                "unknown group",
+                where="ctkd list",
+                got=group,
+                allowed=", ".join(GROUPS),
+                nearest=nearest(group, GROUPS),
+            )
+        )
+    rows = [describe(group, option) for option in options(group)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        _print_options(rows)
+
+
+def describe(group: str, option: str) -> dict[str, str]:
+    """An option's line of help (the first comment of its YAML), and what a loss needs."""
+    from ctkd_cli.config_files import option_file, packaged_configs
+
+    file = option_file(group, option)
+    assert file is not None
+    comments = [
+        line.removeprefix("#").strip()
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.startswith("#") and "@package" not in line
+    ]
+    yours = {} if packaged_configs() in file.parents else {"file": str(file)}
+    needs = _loss_needs(option) if group == "loss" else {}
+    return {"option": option, "help": comments[0] if comments else "", **needs, **yours}
+
+
+def _loss_needs(option: str) -> dict[str, str]:
+    from ctkd_cli.component import available, find
+    from ctkd_cli.losses.base import Loss
+
+    if option not in available(Loss):
+        return {}
+    loss = find(Loss, option, "loss.name")  # type: ignore[type-abstract]
+    needs = [
+        f"{loss.needs_shared_labels} shared labels" if loss.needs_shared_labels else "",
+        "a bridge" if loss.needs_bridge else "",
+        f"{loss.needs_labelled_per_class} labelled per class"
+        if loss.needs_labelled_per_class
+        else "",
+        f"batches of {loss.min_batch}" if loss.min_batch > 1 else "",
+    ]
+    return {
+        "needs": ", ".join(need for need in needs if need),
+        "choose_when": loss.choose_when,
+    }
+
+
+def _print_groups(groups: dict[str, list[str]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(groups, indent=1))
+    else:
+        _print_table(["group", "options"], [[k, ", ".join(v)] for k, v in groups.items()])
+
+
+def _print_options(rows: list[dict[str, str]]) -> None:
+    """A line of help per option, and below it when to choose it and where it lies."""
+    further = [column for column in ("needs",) if any(column in row for row in rows)]
+    cells = []
+    for row in rows:
+        remarks = [f"when {row['choose_when']}"] if "choose_when" in row else []
+        remarks += [row["file"]] if "file" in row else []
+        helped = "\n".join([row["help"], *remarks])
+        cells.append([row["option"], helped, *(row.get(column, "") for column in further)])
+    _print_table(["option", "what", *further], cells)
+
+
+def _print_table(titles: list[str], rows: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, title in enumerate(titles):
+        table.add_column(title, no_wrap=index == 0, style="bold" if index == 0 else "")
+    for row in rows:
+        table.add_row(*(_first_line_bright(Text(printable_lines(cell))) for cell in row))
+    Console().print(table)
+
+
+def _first_line_bright(text: Text) -> Text:
+    """Everything below a cell's first line is a remark."""
+    end = text.plain.find("\n")
+    if end >= 0:
+        text.stylize("dim", end)
+    return text

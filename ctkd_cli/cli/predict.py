@@ -1,0 +1,68 @@
+"""`ctkd predict`: label new inputs with a run's student."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctkd_cli.printable import printable_lines
+
+if TYPE_CHECKING:
+    from ctkd_cli.deploy.predict import Labelled
+
+
+class Format(StrEnum):
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="New inputs; default: stdin.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.csv,
+) -> None:
+    """Label new inputs with the student of a run, probabilities included.
+
+    \b
+    Examples:
+      ctkd predict outputs/RUN texts.csv > labelled.csv
+      echo "Striker signs for Chelsea" | ctkd predict outputs/RUN
+    """
+    from ctkd_cli.console import hush_libraries
+    from ctkd_cli.deploy.predict import predict as label
+
+    hush_libraries()
+    labelled = label(run, file)
+    (_print_csv if format is Format.csv else _print_jsonl)(labelled)
+
+
+def _print_csv(labelled: Labelled) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["id", "input", "predicted", *(f"p({label})" for label in labelled.labels)])
+    for name, text, predicted, row in zip(
+        labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
+    ):
+        writer.writerow([inert(name), inert(text), inert(predicted), *(f"{p:.6f}" for p in row)])
+
+
+def _print_jsonl(labelled: Labelled) -> None:
+    for name, text, predicted, row in zip(
+        labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
+    ):
+        probabilities = dict(zip(labelled.labels, row.tolist(), strict=True))
+        line = {"id": name, "input": text, "predicted": predicted, "probabilities": probabilities}
+        print(json.dumps(line, ensure_ascii=False))
+
+
+def inert(cell: str) -> str:
+    """A cell that no spreadsheet runs as a formula and, shown there, no terminal as a command."""
+    shown = printable_lines(cell) if sys.stdout.isatty() else cell
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown

@@ -1,0 +1,267 @@
+"""`ctkd run`: compose, validate everything, claim a directory, then run one job or a sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctkd_cli.cli._options import ConfigDir, Overrides, use_config_dir
+from ctkd_cli.errors import InputError, Problem, SweepIncomplete, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ctkd_cli.experiment import Experiment
+
+# Hydra's own flags that only show something. Those that would run a job are left out: a job starts
+# below, validated and in a directory of its own.
+SHOWS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
+DETAILS = ("--resolve", "--package", "-p")
+OUTPUTS_VARIABLE = "CTKD_OUTPUTS"
+
+
+def run(
+    overrides: Overrides = None,
+    multirun: Annotated[
+        bool, typer.Option("--multirun", "-m", help="Run every combination of comma lists.")
+    ] = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Distil across tasks, and leave a run directory with its report.
+
+    \b
+    Examples:
+      ctkd run
+      ctkd run experiment=smoke
+      ctkd run loss=hint lambda=0.5 seed=2
+      ctkd run target=files target.train=my.csv target.label=stars
+      ctkd run -m lambda=0,0.3,1 seed=1,2,3,4,5
+    Then: ctkd predict RUN_DIRECTORY texts.txt
+    Tab completion: eval "$(ctkd run --shell-completion install=bash)"
+    """
+    use_config_dir(config_dir)
+    given = list(overrides or [])
+    flags = [argument.partition("=")[0] for argument in given if argument.startswith("-")]
+    if flags:
+        _require_known(flags)
+        _show([*(["-m"] if multirun else []), *given])
+    elif multirun:
+        _sweep(given)
+    else:
+        _single(given)
+
+
+def _single(overrides: list[str]) -> None:
+    from ctkd_cli.overrides import prepare
+
+    (experiment,) = _validate([overrides])
+    prepared = prepare(overrides)
+    named = _named_by_user(overrides, "hydra.run.dir")
+    directory = named or claim(outputs(), experiment.name)
+    _failures.clear()
+    try:
+        _hydra([*prepared, _override("hydra.run.dir", directory)])
+    finally:
+        if not named:
+            _remove_if_empty(directory)
+    if _failures:
+        raise _failures[0]
+
+
+def _sweep(overrides: list[str]) -> None:
+    from ctkd_cli.compose import jobs
+    from ctkd_cli.overrides import prepare
+    from ctkd_cli.sweep import summarise
+
+    experiments = _validate(jobs(overrides))
+    prepared = prepare(overrides)
+    named = _named_by_user(overrides, "hydra.sweep.dir")
+    directory = named or claim(outputs(), experiments[0].name)
+    _failures.clear()
+    try:
+        _hydra(["-m", *prepared, _override("hydra.sweep.dir", directory)])
+    finally:
+        failed = summarise(directory)
+    if failed:
+        raise SweepIncomplete(
+            f"{len(failed)} of {len(experiments)} jobs did not end; the first is {failed[0].name}: "
+            f"{failed[0].reason}"
+        )
+    if _failures:  # of a job that may not even leave word in its directory
+        raise _failures[0]
+
+
+def _validate(jobs: Sequence[Sequence[str]]) -> list[Experiment]:
+    """Every job's settings, or all problems of all jobs at once."""
+    from ctkd_cli.experiment import of_overrides
+
+    experiments: list[Experiment] = []
+    problems: list[Problem] = []
+    for overrides in jobs:
+        try:
+            experiments.append(of_overrides(overrides))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+    return experiments
+
+
+def _require_known(flags: Sequence[str]) -> None:
+    """Raise InputError for flags that are neither ours nor among those of Hydra that show."""
+    unknown = [flag for flag in flags if flag not in (*SHOWS, *DETAILS)]
+    if not unknown and not set(flags) & set(SHOWS):
+        unknown = list(flags)  # details of nothing
+    if unknown:
+        raise InputError(
+            *(
+                Problem(
+                    "unknown option",
+                    where="ctkd run",
+                    got=flag,
+                    allowed="-m, --config-dir, --debug; of Hydra's: --cfg, --info, "
+                    "--shell-completion, --hydra-help",
+                    nearest=nearest(flag, ["--multirun", "--config-dir", "--debug", *SHOWS]),
+                    remedy="ctkd run --help",
+                )
+                for flag in unknown
+            )
+        )
+
+
+def outputs() -> Path:
+    """The folder in which runs get their directories."""
+    return Path(os.environ.get(OUTPUTS_VARIABLE) or "outputs")
+
+
+def _named_by_user(overrides: Sequence[str], key: str) -> Path | None:
+    """The directory that an override names. Raises InputError when a run lies there already."""
+    for override in overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        if name == key:
+            directory = Path(value.strip("'\""))
+            _require_free(directory, key)
+            return directory
+    return None
+
+
+def _require_free(directory: Path, key: str) -> None:
+    if (directory / "status.json").exists() or (directory / "multirun.yaml").exists():
+        raise InputError(
+            Problem(
+                "a run lies in this directory already, and nothing is written over",
+                where=key,
+                got=str(directory),
+                remedy="another directory, or none: ctkd chooses a new one",
+            )
+        )
+
+
+def claim(root: Path, name: str) -> Path:
+    """A new directory of our own, named by time and name; two runs never get the same."""
+    stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
+    for attempt in range(1, 10_000):
+        directory = root / (stamp if attempt == 1 else f"{stamp}-{attempt}")
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(
+                Problem(
+                    "the output folder cannot be written",
+                    where="hydra.run.dir",
+                    got=f"{directory}: {error.strerror}",
+                    remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
+                )
+            ) from None
+        return directory
+    raise AssertionError("ten thousand runs in one second")
+
+
+def _override(key: str, directory: Path) -> str:
+    path = str(directory).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{path}'"
+
+
+def _show(arguments: list[str]) -> None:
+    """Let Hydra show its configuration, or complete a word for the shell."""
+    completes = any(flag in arguments for flag in ("--shell-completion", "-sc"))
+    if completes and (line := os.environ.get("COMP_LINE")):
+        program, _, rest = line.lstrip().partition(" ")
+        _verb, space, words = rest.lstrip().partition(" ")
+        if not space:
+            return  # still at the verb, of which Hydra has not heard
+        os.environ["COMP_LINE"] = f"{program} {words}"
+    _hydra(arguments)
+
+
+def _hydra(arguments: list[str]) -> None:
+    """Hand over to Hydra, whose launchers and sweepers call `_job`."""
+    import hydra
+    from hydra.errors import HydraException
+
+    from ctkd_cli.compose import CONFIG_NAME
+    from ctkd_cli.config_files import register_plugins
+
+    register_plugins()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # our errors come through as they are
+    started_with = sys.argv
+    sys.argv = ["ctkd", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=None, config_name=CONFIG_NAME)(_job)()
+    except HydraException as error:
+        raise InputError(
+            Problem("Hydra cannot do this", where="command line", got=str(error))
+        ) from error
+    finally:
+        sys.argv = started_with
+
+
+_failures: list[Exception] = []  # of jobs that ran in this process
+
+
+def _job(config: DictConfig) -> float:
+    """One job of a sweep, or the only one. Returns what a sweeper would maximise.
+
+    Failures are kept from Hydra, which would print them in its own way and, in a sweep, stop: the
+    job's status.json tells of them.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from ctkd_cli.experiment import load
+    from ctkd_cli.overrides import as_typed
+    from ctkd_cli.run import run as run_experiment
+    from ctkd_cli.rundir import write_refusal
+
+    job = HydraConfig.get()
+    directory = Path(job.runtime.output_dir)
+    key = "hydra.sweep.dir" if job.mode is RunMode.MULTIRUN else "hydra.run.dir"
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    typed = as_typed(job.overrides.task)
+    try:
+        _require_free(directory, key)  # once more: its name may have been ${...} until now
+        experiment = load({str(key): value for key, value in settings.items()})
+        return run_experiment(experiment, directory, typed)["distilled/macro_f1"]
+    except Exception as error:
+        _failures.append(error)
+        if job.mode is RunMode.MULTIRUN and not (directory / "status.json").exists():
+            write_refusal(directory, typed, str(error))
+        return float("nan")
+
+
+def _remove_if_empty(directory: Path) -> None:
+    """A run that was refused leaves nothing behind."""
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+        directory.parent.rmdir()

@@ -1,0 +1,129 @@
+"""From YAML groups and overrides to plain settings, through Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from ctkd_cli.config_files import GROUPS, initialised, option_file, packaged_configs
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.overrides import ours, prepare, readable_part
+
+CONFIG_NAME = "config"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Settings as plain data. choices: the option chosen in each group."""
+
+    settings: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+
+
+def compose(overrides: Sequence[str]) -> Composed:
+    """Compose one job's settings. Raises InputError, all problems at once."""
+    composed, problems = attempt(overrides)
+    if problems:
+        raise InputError(*problems)
+    return composed
+
+
+def attempt(overrides: Sequence[str]) -> tuple[Composed, list[Problem]]:
+    """Compose what can be read, with the problems of the rest, so that the typed settings can add
+    theirs. Raises InputError when nothing can be composed."""
+    prepared, problems = readable_part(overrides)
+    with initialised():
+        try:
+            config = hydra_compose(CONFIG_NAME, overrides=prepared, return_hydra_config=True)
+            choices = {
+                group: choice
+                for group, choice in config.hydra.runtime.choices.items()
+                if group in GROUPS and choice is not None
+            }
+            ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            settings = OmegaConf.to_container(ours, resolve=True)
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            raise InputError(*problems, _cannot_compose(error)) from error
+        except InputError as error:  # a YAML that is not data
+            raise InputError(*problems, *error.problems) from None
+    assert isinstance(settings, dict)
+    composed = Composed({str(k): v for k, v in settings.items()}, choices, tuple(overrides))
+    return composed, problems
+
+
+def parts(overrides: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
+    """The YAMLs that make up a composition, in order; a later one wins.
+
+    Each with its name (`loss/kl.yaml`), the key under which it lands, and its content.
+    """
+    prepared = prepare(overrides)
+    found = []
+    with initialised():
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        defaults = loader.compute_defaults_list(CONFIG_NAME, prepared, RunMode.RUN)
+        for default in defaults.defaults:
+            path = default.config_path
+            if path is None or path.startswith("hydra"):
+                continue
+            result = loader.repository.load_config(path)
+            if result is None:
+                continue
+            content = OmegaConf.to_container(result.config, resolve=False)
+            if isinstance(content, dict):
+                group, _, option = path.rpartition("/")
+                file = option_file(group, option) if group else None
+                name = _short_name(file) if file else f"{path}.yaml"
+                plain = {str(k): v for k, v in content.items() if k not in ("defaults", "hydra")}
+                found.append((name, default.package or "", plain))
+    return found
+
+
+def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
+    """Keys and values of the overrides that set or delete something; choices of groups are left
+    out, since their YAMLs speak for them."""
+    with initialised():
+        parsed = ours(overrides)
+    return [
+        (override.key_or_group, override.value())
+        for override in parsed
+        if override.key_or_group not in GROUPS or isinstance(override.value(), dict)
+    ]
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """Every job of a sweep, as Hydra's basic sweeper would expand it."""
+    with initialised():  # glob(...) looks at the groups
+        parsed = ours(overrides)
+        try:
+            batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        except HydraException as error:
+            raise InputError(
+                Problem("this cannot be swept over", where="command line", got=str(error))
+            ) from None
+    fixed = [o for o in overrides if o.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
+    return [[*job, *fixed] for batch in batches for job in batch]
+
+
+def _short_name(file: Path) -> str:
+    """`loss/kl.yaml` for ours, the path for the user's."""
+    ours = packaged_configs()
+    return str(file.relative_to(ours) if ours in file.parents else file)
+
+
+def _cannot_compose(error: Exception) -> Problem:
+    reason = str(error.__cause__ or error).strip()
+    return Problem("the settings cannot be composed", where="YAML or command line", got=reason)

@@ -1,0 +1,134 @@
+"""Controls: arms that ask where a gain comes from. Same data, seeds, order and steps as the rest.
+
+Generic and random teachers have a head that has learnt nothing; so that losses on logits hear what
+their features know, they get one: a linear probe fitted on the labelled target examples.
+
+| control | asks |
+|---|---|
+| stilts | would fine-tuning the student on the source first do as well? (Phang et al. 2018) |
+| generic_teacher | does the teacher's training on the source matter, or only its pretraining? |
+| random_teacher | does it matter that the teacher knows anything? |
+| shuffled_teacher | does it matter that the teacher speaks of this very input? |
+| label_smoothing | is it only that targets are soft? (Mueller, Kornblith, Hinton 2019) |
+| probe | is a student needed? A linear probe on the teacher's own features of the test inputs |
+| features | is any of it? The same on the backbone's features, without training on the source |
+
+The last two train no student: their model at test time is as large as the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import transformers
+
+from ctkd_cli import devices
+from ctkd_cli.arms import Answered, Arm
+from ctkd_cli.cache import Cache
+from ctkd_cli.keys import stilts_key
+from ctkd_cli.probe import linear_probe
+from ctkd_cli.sources import hear, merge
+from ctkd_cli.teacher import encode_validation, listen
+from ctkd_cli.terms import Term, cross
+from ctkd_cli.training import Lesson, fit
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.keys import Variant
+    from ctkd_cli.rundir import RunDirectory, Stage
+    from ctkd_cli.task import Task
+
+SMOOTHING = 0.1
+SOURCE_ARM = "stilts on source"  # the first half of stilts, in events and on the display
+TEACHERS: dict[str, Variant] = {"generic_teacher": "generic", "random_teacher": "random"}
+PROBED: dict[str, Variant] = {"probe": "trained", "features": "generic"}
+
+
+def of(
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    target: Task,
+    terms: tuple[Term, ...],
+    rundir: RunDirectory,
+) -> Iterator[Arm | Answered]:
+    """The control arms that an experiment asks for, each made ready when its turn comes. `sources`
+    have a teacher each, which said what is in `terms`."""
+    for name in experiment.controls.arms:
+        arm = Arm(name, "control")
+        if name == "stilts":
+            source = merge(sources) if len(sources) > 1 else next(iter(sources.values()))
+            yield replace(arm, start=_taught_the_source(experiment, source, rundir))
+        elif name == "shuffled_teacher":
+            yield replace(arm, terms=shuffle(terms, experiment.seed))
+        elif name == "label_smoothing":
+            yield replace(arm, label_smoothing=SMOOTHING)
+        elif name in PROBED:
+            yield _probe(experiment, sources, target, rundir, name)
+        else:
+            heard = hear(experiment, sources, target, rundir, TEACHERS[name])
+            voices = [voice.probed(target) for _, voice in heard.values()]
+            yield replace(arm, terms=cross(experiment, target, voices).terms)
+
+
+def shuffle(terms: tuple[Term, ...], seed: int) -> tuple[Term, ...]:
+    """The same things said, each of another example."""
+    order = np.random.default_rng([seed, 5]).permutation(len(terms[0].weight))
+    return tuple(
+        replace(term, signals=term.signals.permuted(order), weight=term.weight[order])
+        for term in terms
+    )
+
+
+def _probe(
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    target: Task,
+    rundir: RunDirectory,
+    name: str,
+) -> Answered:
+    """A linear probe on what teachers see in the test inputs, their features side by side."""
+    heard = hear(experiment, sources, target, rundir, PROBED[name])
+    ids, train, test = list(target.train.ids), [], []
+    for teacher, voice in heard.values():
+        train.append(voice.knowledge.features[voice.knowledge.positions(ids)])
+        of_test = listen(experiment, teacher, target, rundir, target.test)
+        test.append(of_test.features[of_test.positions(target.test.ids)])
+    with rundir.stage("control", name):
+        probe = linear_probe(np.concatenate(train, axis=1), target.train.labels)
+        logits = np.concatenate(test, axis=1) @ probe.weight.T + probe.bias
+    return Answered(name, logits)
+
+
+def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirectory) -> Path:
+    """A student that has learnt the source task, with the teacher's own budget; kept, since seeds
+    of the target task share it."""
+    with rundir.stage("control", SOURCE_ARM) as stage:
+        folder, reused = Cache("students").get(
+            stilts_key(experiment, source),
+            lambda folder: _teach_the_source(experiment, source, stage, folder),
+        )
+        if reused:
+            stage.reused()
+    return folder / "model"
+
+
+def _teach_the_source(experiment: Experiment, source: Task, stage: Stage, folder: Path) -> None:
+    student, seed = experiment.student, experiment.teacher.seed
+    preprocessor = student.preprocessor()
+    transformers.set_seed(seed)
+    model = student.build(source.labels).to(devices.resolve(experiment.device))
+    encoded = source.settings.encode(source.train.inputs, preprocessor)
+    lesson = Lesson(
+        source.settings,
+        encoded,
+        source.train.labels,
+        preprocessor,
+        validation=encode_validation(source, preprocessor),
+    )
+    training = experiment.teacher.training
+    fit(model, lesson, training, experiment.device, seed, SOURCE_ARM, stage, folder / "checkpoints")
+    model.save_pretrained(folder / "model")

@@ -1,0 +1,1 @@
+"""Readers: where labelled examples come from."""

@@ -1,0 +1,115 @@
+"""Tables of people's own files, read so that what is wrong with them is said, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctkd_cli.data import _delimited, _json
+from ctkd_cli.data._source import Source
+from ctkd_cli.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+
+def read_table(
+    file: str | Path,
+    where: str,
+    format: str = "auto",
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    *,
+    guess: bool = False,
+) -> Dataset:
+    """A file as a table. Cells of CSV and TSV are strings, exactly as written.
+
+    where: the settings key that named the file. encoding: None is UTF-8, or UTF-16 with a byte
+    order mark; a mark is never part of a column's name. guess: where there is no setting to say
+    it, the header of a CSV may show its delimiter. Raises InputError.
+    """
+    source = Source.find(file, where)
+    kind = format if format != "auto" else FORMATS.get(source.path.suffix.lower(), "")
+    if not kind:
+        names = ", or another of " + ", ".join(dict.fromkeys(FORMATS.values()))
+        raise source.refuse(
+            "this file's name does not tell its format",
+            allowed=", ".join(FORMATS),
+            remedy=source.setting("format", "csv" + names),
+        )
+    if kind in DELIMITERS:
+        text = source.text(encoding)
+        return _delimited.read(source, text, delimiter or DELIMITERS[kind], guess=guess)
+    if kind in ("json", "jsonl"):
+        return _json.read(source, source.text(encoding), lines=kind == "jsonl")
+    return _binary(source, kind)
+
+
+def require_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> None:
+    """Raise InputError for every column that a table lacks."""
+    present = table.column_names
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise InputError(
+            *(
+                Problem(
+                    "the data has no such column",
+                    where=f"{where} ({source})",
+                    got=column,
+                    allowed=", ".join(present[:30]),
+                    nearest=nearest(column, present),
+                )
+                for column in missing
+            )
+        )
+
+
+def _binary(source: Source, kind: str) -> Dataset:
+    """Parquet, or Arrow's file and stream formats; memory-mapped where the format allows it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    try:
+        if kind == "parquet":
+            # Not read_table, which calls a file with two columns of one name torn.
+            with pq.ParquetFile(source.path) as file:
+                table = file.read()
+        else:
+            with pa.memory_map(str(source.path)) as stream:
+                table = _open_arrow(stream).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
+    source.require_distinct(table.column_names)
+    if len(table) == 0:
+        raise source.refuse("this file has no rows")
+    return Dataset(table)
+
+
+def _open_arrow(stream: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.ipc.open_file(stream)
+    except pa.ArrowInvalid:
+        stream.seek(0)
+        return pa.ipc.open_stream(stream)
+
+
+def first_line(error: Exception) -> str:
+    """What another library says, cut to a line; its name for the error when it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

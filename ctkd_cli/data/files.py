@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+
+from ctkd_cli.data._tables import read_table, require_columns
+from ctkd_cli.data.base import Reader
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.labels import label_names
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PARTS = ("train", "validation", "test", "unlabelled")
+
+
+class Files(Reader):
+    """Your own files: CSV, TSV, JSON, JSONL, Parquet or Arrow, one per split."""
+
+    train: str = Field(
+        min_length=1, description="labelled rows; rows without a label are unlabelled"
+    )
+    validation: str | None = Field(None, description="labelled rows to select on")
+    test: str | None = Field(None, description="labelled rows to judge on; default: part of train")
+    unlabelled: str | None = Field(None, description="more inputs; their labels are not looked at")
+    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow"] = "auto"
+    encoding: str | None = Field(None, description="default: UTF-8, or UTF-16 with its mark")
+    delimiter: str | None = Field(None, description=r"of CSV and TSV; \t is a tab")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value == r"\t":  # as one types a tab
+            return "\t"
+        if value is not None and (len(value) != 1 or value in '"\r\n'):
+            raise ValueError(r"one character, such as ; or \t, and neither quote nor line end")
+        return value
+
+    def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
+        tables: dict[str, Dataset] = {}
+        problems: list[Problem] = []
+        for part in PARTS:
+            file = getattr(self, part)
+            if file is None:
+                continue
+            try:
+                tables[part] = self._part(part, file, [*columns.values()], label)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(*problems)
+        return tables
+
+    def _part(self, part: str, file: str, columns: list[str], label: str) -> Dataset:
+        where = f"{self.role}.{part}"
+        table = read_table(file, where, self.format, self.encoding, self.delimiter)
+        labelled = part != "unlabelled"
+        require_columns(table, [*columns, *([label] if labelled else [])], where, file)
+        _require_unique_ids(table, where, file)
+        if not labelled:
+            return table.remove_columns([n for n in [label] if n in table.column_names])
+        if not any(label_names(table, label, f"{where}, column {label!r}")):
+            raise InputError(
+                Problem("no row has a label", where=f"{where}, column {label!r}", got=file)
+            )
+        return table
+
+
+def _require_unique_ids(table: Dataset, where: str, file: str) -> None:
+    if "id" not in table.column_names:
+        return
+    seen: set[str] = set()
+    for row, name in enumerate(map(str, table["id"])):
+        if name in seen:
+            raise InputError(
+                Problem(
+                    f"row {row + 1} has an id that an earlier row has",
+                    where=f"{where}, column id",
+                    got=f"{file}: {name}",
+                    remedy="make ids unique, or rename the column: ctkd counts rows then",
+                )
+            )
+        seen.add(name)

@@ -1,0 +1,49 @@
+"""From the device settings to torch."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ctkd_cli.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Device
+
+
+def resolve(device: Device) -> torch.device:
+    """The torch device of the settings. Raises InputError when it is not there."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    wanted: str = device.accelerator
+    if wanted == "auto":
+        wanted = next(name for name, there in present.items() if there)
+    if not present[wanted]:
+        raise InputError(
+            Problem(
+                f"there is no {wanted} device on this machine",
+                where="device.accelerator",
+                got=wanted,
+                allowed=", ".join(name for name, there in present.items() if there),
+                remedy="device=auto",
+            )
+        )
+    return torch.device(wanted)
+
+
+def autocast(device: Device, where: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Mixed precision when the settings ask for it."""
+    if device.precision == "bf16":
+        return torch.autocast(where.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def set_threads(device: Device) -> None:
+    """CPU threads, where the settings name a number."""
+    if device.threads is not None:
+        torch.set_num_threads(device.threads)

@@ -1,0 +1,1 @@
+"""How good predictions are, and whether a difference is real."""

@@ -1,0 +1,272 @@
+"""The settings of a run: one typed, frozen object, validated once, at the door.
+
+A plain mapping (composed from YAML groups, compose.py) becomes an `Experiment`. The chosen parts
+decide its exact type: `loss.name: mapped_kl` makes `experiment.loss` a `MappedKl`, with that
+loss's own keys and bounds. Every problem is reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, create_model, model_validator
+
+from ctkd_cli import validation
+from ctkd_cli.backbones.base import Backbone
+from ctkd_cli.bridges.base import Bridge
+from ctkd_cli.component import Component, Frozen, available, find
+from ctkd_cli.compose import attempt
+from ctkd_cli.data.base import Reader
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.fusion import Fusion
+from ctkd_cli.losses.base import Loss
+from ctkd_cli.schedules.base import Schedule
+from ctkd_cli.task import AnyTask, TaskSettings
+from ctkd_cli.tasks.base import Kind
+from ctkd_cli.validation import Refused
+
+Positive = Annotated[int, Field(ge=1)]
+TASK = (TaskSettings, Kind, Reader)  # whose keys a task's settings hold
+
+
+class Training(Frozen):
+    """How a model is trained. The budget is `steps`, or `epochs` over the inputs."""
+
+    steps: Positive | None = Field(None, description="optimiser steps; wins over epochs")
+    epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="passes over the train inputs")
+    batch_size: Positive = Field(32, description="inputs per step, labelled and unlabelled")
+    labelled_per_batch: Positive | None = Field(
+        None,
+        description="labelled inputs in each batch; default: their share of the inputs, at least "
+        "a quarter of the batch",
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the steps")
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    select: Literal["last", "best"] = Field(
+        "last", description="keep the last weights, or the best macro-F1 on validation"
+    )
+    evaluations: Positive = Field(5, description="how often validation is read when select=best")
+
+
+class TeacherSettings(Frozen):
+    """The keys that a teacher has beside its backbone's."""
+
+    seed: int = Field(0, description="the teacher's own seed, so that runs share a teacher")
+    fine_tuned: bool = Field(
+        False, description="use the model's own head as it is; its labels must match the source's"
+    )
+    training: Training = Training()
+
+
+class Sources(Frozen):
+    """Several source tasks, by name; the class of a real one has a field for each."""
+
+    def by_name(self) -> dict[str, AnyTask]:
+        fields = type(self).model_fields
+        return {str(field.alias): getattr(self, name) for name, field in fields.items()}
+
+
+class AnyTeacher(TeacherSettings, Backbone):
+    """The static type of a teacher's settings; the class of a real one is composed."""
+
+
+class Device(Frozen):
+    """Where and in which precision models run."""
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: Positive | None = Field(None, description="CPU threads; default: torch's choice")
+
+
+ControlName = Literal[
+    "stilts",
+    "generic_teacher",
+    "random_teacher",
+    "shuffled_teacher",
+    "label_smoothing",
+    "probe",
+    "features",
+]
+
+
+class Controls(Frozen):
+    """Arms that ask where a gain comes from, beside student-alone, which always runs."""
+
+    arms: tuple[ControlName, ...] = ()
+
+
+class Experiment(Frozen):
+    """Everything that decides a run."""
+
+    source: AnyTask | Sources
+    target: AnyTask
+    teacher: AnyTeacher
+    student: Backbone
+    loss: Loss
+    bridge: Bridge
+    schedule: Schedule
+    device: Device = Device()
+    training: Training = Training()
+    controls: Controls = Controls()
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")] = 1.0
+    on_conflict: Literal["keep", "drop", "project"] = Field(
+        "keep", description="what happens to a distillation gradient that points against CE's"
+    )
+    fusion: Fusion = Field("leep", description="how several sources are put together")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
+
+    @property
+    def sources(self) -> dict[str, AnyTask]:
+        """The source tasks by name; a single one is called `source`."""
+        if isinstance(self.source, Sources):
+            return self.source.by_name()
+        return {"source": self.source}
+
+    @model_validator(mode="after")
+    def _backbones_read_the_tasks(self) -> Experiment:
+        problems = [
+            Problem(
+                f"this {role} cannot read {task.kind}",
+                where=f"{role}.backbone",
+                got=getattr(model, "backbone", ""),
+                allowed=f"a backbone that reads {task.kind}",
+                remedy=f"ctkd list {role}",
+            )
+            for role, model, task in (
+                *(("teacher", self.teacher, source) for source in self.sources.values()),
+                ("teacher", self.teacher, self.target),
+                ("student", self.student, self.target),
+            )
+            # A part that could not be resolved is plain data, and has been reported.
+            if isinstance(task, Kind) and isinstance(model, Backbone)
+            if task.kind not in model.reads
+        ]
+        if problems:
+            raise Refused(*dict.fromkeys(problems))
+        return self
+
+
+def load(settings: Mapping[str, Any]) -> Experiment:
+    """Validate a plain mapping.
+
+    Raises InputError with every problem: unknown keys (with the nearest key), wrong types, values
+    out of range, unknown parts.
+    """
+    settings = _spread(settings)
+    composer = _Composer(settings)
+    model = create_model(
+        "Experiment",
+        __base__=Experiment,
+        source=(composer.type_of_sources(), ...),
+        target=(composer.type_of("target", *TASK), ...),
+        teacher=(composer.type_of("teacher", TeacherSettings, Backbone), ...),
+        student=(composer.type_of("student", Backbone), ...),
+        loss=(composer.type_of("loss", Loss), ...),
+        bridge=(composer.type_of("bridge", Bridge), ...),
+        schedule=(composer.type_of("schedule", Schedule), ...),
+    )
+    try:
+        experiment = model.model_validate(settings)
+    except ValidationError as error:
+        found = validation.problems(model, error)
+        raise InputError(*composer.problems, *found) from None
+    if composer.problems:
+        raise InputError(*composer.problems)
+    return experiment
+
+
+def _several(source: Any) -> list[str]:
+    """The names of several source tasks; [] when `source` is one task."""
+    if not isinstance(source, Mapping) or "kind" in source:
+        return []
+    return [name for name, task in source.items() if isinstance(task, Mapping) and "kind" in task]
+
+
+def _spread(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings in which a key beside several sources, such as source.limit, is each source's own,
+    unless it has one."""
+    source = settings.get("source")
+    names = _several(source)
+    if not names:
+        return settings
+    assert isinstance(source, Mapping)
+    shared = {key: value for key, value in source.items() if key not in names}
+    return {**settings, "source": {name: {**shared, **source[name]} for name in names}}
+
+
+def of_overrides(overrides: Sequence[str]) -> Experiment:
+    """The experiment that a command line asks for. Raises InputError with every problem."""
+    composed, problems = attempt(overrides)
+    if not problems:
+        return load(composed.settings)
+    try:
+        load(composed.settings)
+    except InputError as error:
+        unknown = {problem.where for problem in problems}  # the keys of an unknown option are too
+        problems += [p for p in error.problems if p.where.partition(".")[0] not in unknown]
+    raise InputError(*problems)
+
+
+class _Composer:
+    """Makes the type of each part of an experiment from the names that the settings choose."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self.problems: list[Problem] = []
+        self.unresolved: set[tuple[str, ...]] = set()  # parts that could not be typed
+
+    def type_of_sources(self) -> Any:
+        """The class of the source task, or of several: a mapping of tasks."""
+        values = self._settings.get("source")
+        names = _several(values)
+        if not names:
+            return self.type_of("source", *TASK)
+        assert isinstance(values, Mapping)
+        fields: dict[str, Any] = {
+            f"source_{number}": (
+                self.type_of(f"source.{name}", *TASK, values=values[name]), Field(alias=str(name))
+            )
+            for number, name in enumerate(names)
+        }  # fmt: skip
+        return create_model("Sources", __base__=Sources, **fields)
+
+    def type_of(
+        self, part: str, *bases: type[Frozen], values: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A class with the fields of all `bases`, each sort of component among them replaced by
+        the one that the settings name. `values`: the part's own, when they are not at its key."""
+        values = self._settings.get(part) if values is None else values
+        if not isinstance(values, Mapping):
+            return bases[0]  # pydantic will say that it is missing or no mapping
+        chosen: list[type[Frozen]] = []
+        for base in bases:
+            if not issubclass(base, Component):
+                chosen.append(base)
+            elif (resolved := self._resolve(part, base, values)) is not None:
+                chosen.append(resolved)
+            else:
+                self.unresolved.add((part,))
+        if (part,) in self.unresolved:
+            return Any
+        name = part.rpartition(".")[2].capitalize()
+        return type(name, tuple(chosen), {"__module__": __name__, "role": part})
+
+    def _resolve(
+        self, part: str, base: type[Component], values: Mapping[str, Any]
+    ) -> type[Component] | None:
+        where = f"{part}.{base.selector}"
+        if base.selector not in values:
+            names = ", ".join(available(base))
+            self.problems.append(Problem("missing setting", where=where, allowed=names))
+            return None
+        try:
+            return find(base, values[base.selector], where)
+        except InputError as error:
+            self.problems.extend(error.problems)
+            return None

@@ -1,0 +1,51 @@
+"""Content keys of what a run keeps: all that decides it, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ctkd_cli.cache import content_key
+from ctkd_cli.task import Split, Task, concatenate, fingerprint
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+
+
+Variant = Literal["trained", "generic", "random"]
+
+
+def teacher_key(experiment: Experiment, source: Task, variant: Variant = "trained") -> str:
+    """What decides a teacher's weights: backbone, source data, its training, its seed."""
+    teacher = experiment.teacher
+    training = None if teacher.fine_tuned else teacher.training.model_dump(mode="json")
+    return content_key(
+        teacher.fingerprint(),
+        source.fingerprint,
+        [variant, teacher.fine_tuned, training, teacher.seed, experiment.device.precision],
+    )
+
+
+def stilts_key(experiment: Experiment, source: Task) -> str:
+    """What decides the weights of a student that has learnt the source task."""
+    training = experiment.teacher.training.model_dump(mode="json")
+    return content_key(
+        "stilts",
+        experiment.student.fingerprint(),
+        source.fingerprint,
+        [training, experiment.teacher.seed, experiment.device.precision],
+    )
+
+
+def knowledge_key(experiment: Experiment, teacher: str, target: Task, inputs: Split) -> str:
+    """What decides a knowledge store: the teacher and the inputs it reads. Labels have no part in
+    it, so seeds that draw other labelled examples share one store."""
+    read = fingerprint(target.settings, (), [inputs.without_labels()])
+    return content_key(teacher, read, experiment.device.precision)
+
+
+def target_pool(target: Task) -> Split:
+    """Target inputs without their labels, in an order that no seed decides."""
+    pool = concatenate(target.train, target.validation)
+    return pool.select(np.argsort(np.array(pool.ids))).without_labels()

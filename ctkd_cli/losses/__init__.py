@@ -1,0 +1,1 @@
+"""Distillation losses. One file each: a pure function with its paper, and the settings it has."""

@@ -1,0 +1,65 @@
+"""Settings are data: what would run code, or read what lies outside them, is refused.
+
+Hydra obeys `_target_` in its own sections (callbacks, launchers), and `${oc.env:NAME}` would copy a
+secret into every run directory. `${other.key}` stays allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from ctkd_cli.errors import Problem
+
+TARGET = "_target_"
+INNERMOST = re.compile(r"\$\{([^{}]*)\}")
+HYDRA_RESOLVERS = ("now", "hydra")  # may name a directory in `hydra.*`; settings take none
+
+
+def in_override(text: str, of_hydra: bool) -> Iterator[Problem]:
+    """Problems with an override, as it was typed."""
+    if TARGET in text:
+        yield _names_code(text, "command line")
+    yield from _in_text(text, "command line", HYDRA_RESOLVERS if of_hydra else ())
+
+
+def in_yaml(tree: Any, where: str, resolvers: Collection[str] = ()) -> Iterator[Problem]:
+    """Problems with the content of the YAML `where`, its defaults list and Hydra's part of it
+    too."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == TARGET:
+                yield _names_code(TARGET, where)
+            yield from _in_text(str(key), where, resolvers)
+            yield from in_yaml(value, where, HYDRA_RESOLVERS if key == "hydra" else resolvers)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from in_yaml(value, where, resolvers)
+    elif isinstance(tree, str):
+        yield from _in_text(tree, where, resolvers)
+
+
+def _in_text(text: str, where: str, resolvers: Collection[str]) -> Iterator[Problem]:
+    if _calls_resolver(text, resolvers):
+        yield Problem(
+            "settings may refer to other settings only",
+            where=where,
+            got=text,
+            allowed="${KEY}, such as ${training.steps}; no resolvers such as ${oc.env:NAME}",
+        )
+
+
+def _calls_resolver(text: str, allowed: Collection[str]) -> bool:
+    """Whether a text holds more than `${node}` and calls to the resolvers in `allowed`. Nested
+    ones are taken from the inside out."""
+    while match := INNERMOST.search(text):
+        name, colon, _ = match[1].partition(":")
+        if colon and name.strip() not in allowed:
+            return True
+        text = text[: match.start()] + "_" + text[match.end() :]
+    return "${" in text
+
+
+def _names_code(got: str, where: str) -> Problem:
+    return Problem("settings are data and cannot name code", where=where, got=got)

@@ -1,0 +1,234 @@
+"""Several runs side by side: what differs in their settings, and in their figures."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.evaluation.significance import Interval, holm, mcnemar, t_interval
+from ctkd_cli.evaluation.verdict import reach
+from ctkd_cli.provenance import leaves
+from ctkd_cli.reports.results import Results
+
+SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
+OF_A_SEED = ("seed", "name")  # settings in which runs of one group may differ
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. gain: over the best control of this run, in macro-F1."""
+
+    results: Results
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Dotted keys and values, but for the seed."""
+        found = leaves(self.results.config)
+        return {key: _shown(value) for key, value in found if key not in OF_A_SEED}
+
+    @property
+    def seed(self) -> int:
+        return int(self.results.config["seed"])
+
+    @cached_property
+    def test_set(self) -> str:
+        """Identifies the test examples and their labels."""
+        rows = self.results.rows("distilled", self.results.seeds("distilled")[0])
+        pairs = sorted(zip(rows["id"].to_pylist(), rows["gold"].to_pylist(), strict=True))
+        return hashlib.sha256(repr(pairs).encode()).hexdigest()
+
+    @cached_property
+    def gain(self) -> Interval:
+        return reach(self.results).gain
+
+    def mean(self, arm: str) -> float:
+        return self.results.mean(arm, "macro_f1")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ in nothing but their seed. differs: the settings in which rows differ.
+    p_value: that the first row's distilled student is no better or worse than this one's, over the
+    seeds that both have, adjusted for the number of rows (Holm); None for the first row, and where
+    the two share no test set or no seed."""
+
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    differs: Mapping[str, str]
+    alone: float
+    distilled: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    p_value: float | None
+
+
+def compare(directories: Sequence[Path], different_tests: bool = False) -> list[Row]:
+    """A row for each group of runs, the largest gain first. Sweep directories stand for their
+    jobs.
+
+    Raises InputError when a directory holds no finished run, and when the runs have different test
+    sets, unless `different_tests`.
+    """
+    runs = _read(directories)
+    tests = {run.test_set for run in runs}
+    if len(tests) > 1 and not different_tests:
+        raise InputError(
+            Problem(
+                "these runs were measured on different test sets",
+                where="DIR",
+                got=f"{len(tests)} test sets in {len(runs)} runs",
+                remedy="--different-tests, if their figures may stand side by side all the same",
+            )
+        )
+    groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run.settings.items()), []).append(run)
+    # A seed that was run twice counts once: it gave the same figures.
+    members = [
+        [run for _, run in sorted({run.seed: run for run in group}.items())]
+        for group in groups.values()
+    ]
+    differing = _differing([group[0].settings for group in members])
+    rows = [_row(group, differing) for group in members]
+    order = sorted(range(len(rows)), key=lambda index: -rows[index].gain)
+    first = members[order[0]]
+    tested = [(index, _p_value(first, members[index])) for index in order[1:]]
+    known = [(index, p) for index, p in tested if p is not None]
+    adjusted = dict(zip((i for i, _ in known), holm([p for _, p in known]), strict=True))
+    return [Row(**{**rows[i].__dict__, "p_value": adjusted.get(i)}) for i in order]
+
+
+def _read(directories: Sequence[Path]) -> list[Run]:
+    found: list[Path] = []
+    problems: list[Problem] = []
+    for directory in directories:
+        inner = sorted(path.parent for path in directory.glob("*/predictions.parquet"))
+        if (directory / "predictions.parquet").is_file():
+            found.append(directory)
+        elif inner:
+            found += inner
+        else:
+            problems.append(
+                Problem(
+                    "no finished run lies here", where="DIR", got=str(directory),
+                    allowed="a run directory, or a sweep's",
+                )
+            )  # fmt: skip
+    runs = []
+    for directory in dict.fromkeys(found):
+        try:
+            runs.append(Run(Results.read(directory)))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*problems)
+    return runs
+
+
+def _row(group: Sequence[Run], differing: Sequence[str]) -> Row:
+    gains = [run.gain for run in group]
+    gain = gains[0] if len(group) == 1 else t_interval([gain.estimate for gain in gains])
+    return Row(
+        runs=tuple(str(run.results.directory) for run in group),
+        seeds=tuple(run.seed for run in group),
+        differs={key: group[0].settings.get(key, "") for key in differing},
+        alone=float(np.mean([run.mean("alone") for run in group])),
+        distilled=float(np.mean([run.mean("distilled") for run in group])),
+        gain=gain.estimate,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        p_value=None,
+    )
+
+
+def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Keys in which runs differ, but for those that follow from another choice: a loss without a
+    temperature differs from one with it by its name alone."""
+    keys = dict.fromkeys(key for each in settings for key in each)
+    return [key for key in keys if any(_chosen(key, a, b) for a, b in combinations(settings, 2))]
+
+
+def _chosen(key: str, first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    if first.get(key) == second.get(key):
+        return False
+    part, _, rest = key.partition(".")
+    chooses = [f"{part}.{selector}" for selector in SELECTORS]
+    return rest in SELECTORS or all(first.get(c) == second.get(c) for c in chooses)
+
+
+def _p_value(first: Sequence[Run], other: Sequence[Run]) -> float | None:
+    """Paired: exact McNemar for one shared seed, Student's t over several."""
+    by_seed = {run.seed: run for run in other if run.test_set == first[0].test_set}
+    pairs = [(run, by_seed[run.seed]) for run in first if run.seed in by_seed]
+    if not pairs:
+        return None
+    if len(pairs) == 1:
+        (one, two), gold = pairs[0], pairs[0][0].results.gold_rows("distilled")
+        ids = one.results.rows("distilled", one.seed)["id"].to_pylist()
+        return mcnemar(gold, _answers(one, ids), _answers(two, ids))
+    differences = [one.mean("distilled") - two.mean("distilled") for one, two in pairs]
+    if np.ptp(differences) == 0:
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(stats.ttest_1samp(differences, 0).pvalue)
+
+
+def _answers(run: Run, ids: Sequence[str]) -> np.ndarray:
+    """Label indices that a run's distilled student gave these examples."""
+    rows = run.results.rows("distilled", run.seed)
+    said = dict(zip(rows["id"].to_pylist(), rows["predicted"].to_pylist(), strict=True))
+    labels = run.results.labels("distilled")
+    return np.array([labels.index(said[name]) for name in ids])
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    return json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """A line per row; the settings that differ are columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    titles, cells = table(rows)
+    writer.writerows([titles, *cells])
+    return text.getvalue()
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    titles, cells = table(rows)
+    lines = [titles, ["---"] * len(titles), *cells]
+    return "\n".join(f"| {' | '.join(c.replace('|', '∣') for c in line)} |" for line in lines)
+
+
+def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells; the settings that differ come first."""
+    keys = list(rows[0].differs)
+    titles = [*keys, "seeds", "alone", "distilled", "gain", "95% interval", "p vs first"]
+    return titles, [
+        [
+            *(row.differs[key] for key in keys),
+            str(len(row.seeds)),
+            f"{row.alone:.3f}",
+            f"{row.distilled:.3f}",
+            f"{row.gain:+.3f}",
+            f"{row.gain_low:+.3f} to {row.gain_high:+.3f}",
+            "" if row.p_value is None else f"{row.p_value:.3f}",
+        ]
+        for row in rows
+    ]

@@ -1,0 +1,85 @@
+"""What a report concludes beside the verdict: the loss ledger, and what sources brought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctkd_cli.evaluation.significance import Interval, bootstrap_gain
+
+if TYPE_CHECKING:
+    from ctkd_cli.reports.results import Results
+
+IDLE, DROWNING = 0.01, 0.99  # shares of the gradient beyond which a term is warned of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A term of the objective. weight: lambda times the term's own, mean over training. first,
+    last: its weighted value, before lambda. share: mean
+    share of the gradient norm on the student's features; None when it was never measured."""
+
+    term: str
+    weight: float
+    first: float
+    last: float
+    share: float | None
+    warning: str = ""
+
+
+def ledger(results: Results) -> list[Entry]:
+    """What each term of the distilled student's objective contributed; [] when it had only one."""
+    events = [event for event in results.steps().get("distilled", []) if "kd" in event]
+    if not events:
+        return []
+    names = [figure.removeprefix("kd/") for figure in events[0] if figure.startswith("kd/")]
+    kds = {name: f"/{name}" for name in names} or {results.config["loss"]["name"]: ""}
+    measured = [event for event in events if "kd_share" in event]
+
+    def mean(figure: str) -> float | None:
+        found = [event[figure] for event in measured]
+        return float(np.mean(found)) if found else None
+
+    of_kd = mean("kd_share")
+    lambda_ = float(np.mean([event["lambda"] for event in events]))
+    entries = [
+        _entry("cross-entropy", 1.0, (events[0]["ce"], events[-1]["ce"]),
+               None if of_kd is None else 1 - of_kd)
+    ]  # fmt: skip
+    for name, suffix in kds.items():
+        values = (events[0][f"kd{suffix}"], events[-1][f"kd{suffix}"])
+        entries.append(
+            _entry(
+                name, lambda_ * results.weights.get(name, 1.0), values, mean(f"kd_share{suffix}")
+            )
+        )
+    return entries
+
+
+def _entry(term: str, weight: float, values: tuple[float, float], share: float | None) -> Entry:
+    warning = ""
+    if share is not None and share < IDLE:
+        warning = f"{term} contributes {share:.2%} of the gradient: it does nothing."
+    elif share is not None and share > DROWNING:
+        warning = f"{term} contributes {share:.1%} of the gradient: it drowns the rest."
+    return Entry(term, weight, *values, share, warning)
+
+
+def conflicts(results: Results) -> float | None:
+    """Share of the steps in which the distillation gradient pointed against cross-entropy's; None
+    when that was not looked at (on_conflict=keep)."""
+    found = [e["conflict"] for e in results.steps().get("distilled", []) if "conflict" in e]
+    return float(np.mean(found)) if found else None
+
+
+def brought(results: Results) -> dict[str, Interval]:
+    """By source: macro-F1 of the distilled student minus that of one taught without the source."""
+    gold = results.gold_rows("distilled")
+    n_labels = len(results.labels("distilled"))
+    distilled = results.predicted_rows("distilled")
+    return {
+        source: bootstrap_gain(gold, distilled, results.predicted_rows(arm), n_labels)
+        for arm, source in results.without.items()
+    }

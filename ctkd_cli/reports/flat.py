@@ -1,0 +1,25 @@
+"""metrics.json: every figure under a flat key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.reports.results import Results
+
+
+def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
+    """`ARM/metric`, means over the run's seeds, `ARM/seed=S/metric`, and `gain/...`: the distilled
+    student minus the best control."""
+    flat: dict[str, float] = {}
+    for arm, seeds in results.scores.items():
+        for metric in next(iter(seeds.values())):
+            flat[f"{arm}/{metric}"] = results.mean(arm, metric)
+        for seed, scores in seeds.items():
+            flat |= {f"{arm}/seed={seed}/{metric}": value for metric, value in scores.items()}
+    for metric in ("macro_f1", "accuracy"):
+        flat[f"gain/{metric}"] = flat[f"distilled/{metric}"] - flat[f"{verdict.control}/{metric}"]
+    flat["gain/macro_f1_low"] = verdict.gain.low
+    flat["gain/macro_f1_high"] = verdict.gain.high
+    return flat

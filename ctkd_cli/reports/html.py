@@ -1,0 +1,152 @@
+"""report.html: one self-contained page, verdict first."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
+
+from ctkd_cli.evaluation import transfer
+from ctkd_cli.evaluation.significance import Interval, t_interval
+from ctkd_cli.printable import printable
+from ctkd_cli.reports import plots
+from ctkd_cli.reports.findings import brought, conflicts, ledger
+from ctkd_cli.reports.terminal import COLUMNS
+from ctkd_cli.reports.text import in_order_of_interest
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.reports.results import Results
+
+CAPTIONS = {
+    "confusion": "Confusion matrix of the distilled student, rows as shares, numbers as counts",
+    "label_map": "How source labels were carried over to target labels",
+    "curves": "Loss over optimiser steps",
+    "reliability": "Confidence against accuracy; on the diagonal a model knows what it knows",
+}
+UNITS = {"macro_f1", "accuracy", "ece"}  # between 0 and 1
+NAMES = {"alone": "student alone", "distilled": "student distilled", "teacher": "teacher"}
+
+
+def render(results: Results, verdict: Verdict) -> str:
+    """The page as text. Everything that comes from data is escaped by the template engine."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ctkd_cli.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": _visible, "number": "{:,}".format}
+    target = results.facts("target")
+    gold = results.gold_rows("distilled")
+    return environment.get_template("report.html").render(
+        name=results.config["name"],
+        verdict=verdict,
+        tasks=results.tasks,
+        target=target,
+        spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
+        config=results.config,
+        columns=COLUMNS,
+        arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
+        control=verdict.control.replace("_", " "),
+        labels=_per_label(results, verdict.control),
+        pictures={
+            name: {"uri": _data_uri(figure), "caption": CAPTIONS[name]}
+            for name, figure in plots.pictures(results).items()
+        },
+        ledger=ledger(results),
+        conflicts=conflicts(results),
+        sources=_sources(results),
+        scores=transfer.COLUMNS,
+        judged=transfer.judged(results.hints.values(), verdict.outcome),
+        errors=list(results.worst_errors(verdict.control)),
+        n_errors=int((results.predicted_rows("distilled")[0] != gold).sum()),
+        n_test=len(gold),
+        command=results.command(*results.overrides),
+        models=results.models,
+        environment=results.environment,
+        started=results.events[0]["time"],
+        seconds=results.seconds(),
+    )
+
+
+def _arm(results: Results, arm: str) -> dict[str, Any]:
+    """A row of the table of arms: each score with its spread over seeds."""
+    scores = {
+        metric: _possible(
+            metric, t_interval([values[metric] for values in results.scores[arm].values()])
+        )
+        for metric in COLUMNS
+    }
+    return {
+        "arm": arm,
+        "name": NAMES.get(arm, arm.replace("_", " ")),
+        "own_task": arm in results.teachers,
+        "scores": scores,
+        "n_seeds": len(results.seeds(arm)),
+    }
+
+
+def _sources(results: Results) -> list[dict[str, Any]]:
+    """What each teacher promised and, where there are several, had of lambda and brought."""
+    gains, hints = brought(results), results.hints
+    names = [*sorted(hints, key=lambda name: -hints[name].leep_gain), *(gains.keys() - hints)]
+    return [
+        {
+            "name": name,
+            "hint": hints.get(name),
+            "share": results.shares.get(name),
+            "gain": gains.get(name),
+        }
+        for name in names
+    ]
+
+
+def _possible(metric: str, interval: Interval) -> Interval:
+    """The part of an interval that the metric can take: t knows of no ends."""
+    high = 1.0 if metric in UNITS else float("inf")
+    return replace(interval, low=max(0.0, interval.low), high=min(high, interval.high))
+
+
+def _per_label(results: Results, control: str) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each target label, distilled beside a control, means over
+    seeds."""
+    labels = results.labels("distilled")
+    gold = results.gold_rows("distilled")
+    figures = {
+        name: np.mean(
+            [
+                precision_recall_fscore_support(
+                    gold, predicted, labels=range(len(labels)), zero_division=0
+                )
+                for predicted in results.predicted_rows(arm)
+            ],
+            axis=0,
+        )
+        for name, arm in (("distilled", "distilled"), ("control", control))
+    }
+    return [
+        {
+            "label": label,
+            "support": int(figures["distilled"][3][index]),
+            **{
+                arm: dict(zip(("precision", "recall", "f1"), values[:3, index], strict=True))
+                for arm, values in figures.items()
+            },
+        }
+        for index, label in enumerate(labels)
+    ]
+
+
+def _data_uri(figure: Any) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure).encode()).decode()
+
+
+def _visible(text: str) -> str:
+    """Text of the data's as it is, its control characters made visible; lines are kept."""
+    return "\n".join(printable(line) for line in text.splitlines())

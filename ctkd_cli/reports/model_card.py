@@ -1,0 +1,95 @@
+"""student/README.md: a model card, as model hubs read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from ctkd_cli.printable import printable
+from ctkd_cli.reports.text import in_order_of_interest
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.reports.results import Results
+
+LOADING = {
+    "text": """```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="path/to/student")
+print(classify("..."))
+```""",
+}
+PIPELINES = {"text": "text-classification", "images": "image-classification"}
+
+
+def render(results: Results, verdict: Verdict) -> str:
+    """Markdown with YAML front matter."""
+    learnt = " and on ".join(_listed(facts["labels"]) for facts in results.sources.values())
+    sources, target = results.sources.values(), results.facts("target")
+    config = results.config
+    front = {
+        "tags": ["knowledge-distillation", "ctkd"],
+        "pipeline_tag": PIPELINES.get(target["kind"]),
+        "metrics": ["f1", "accuracy"],
+    }
+    spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
+    rows = "\n".join(
+        f"| {arm} | {results.mean(arm, 'macro_f1'):.3f} | {results.mean(arm, 'accuracy'):.3f} | "
+        f"{results.mean(arm, 'nll'):.3f} | {results.mean(arm, 'ece'):.3f} |"
+        for arm in in_order_of_interest(results)
+        if arm not in results.teachers
+    )
+    licences = sorted({facts["licence"] for facts in (*sources, target) if facts["licence"]})
+    return "\n".join(
+        [
+            "---",
+            yaml.safe_dump({k: v for k, v in front.items() if v}, sort_keys=False).rstrip(),
+            "---",
+            "",
+            f"# Student for {_listed(target['labels'])}",
+            "",
+            verdict.sentence,
+            "",
+            "## What it is",
+            "",
+            f"A classifier of {target['kind']} with the labels {_listed(target['labels'])}, "
+            f"{results.models['student']['parameters']:,} parameters, distilled by ctkd from a "
+            f"teacher that was trained on {learnt}.",
+            "",
+            "## Data",
+            "",
+            *(
+                f"- source task: {source['reader']}, {_total(source, 'train')} labelled examples"
+                for source in sources
+            ),
+            f"- target task: {target['reader']}, {spent['train']} labels to train and "
+            f"{spent['validation']} to validate, {target['unlabelled']} unlabelled inputs",
+            *(f"- {licence}" for licence in licences),
+            "",
+            "## Results on target test",
+            "",
+            "| arm | macro-F1 | accuracy | NLL | ECE |",
+            "|---|---|---|---|---|",
+            rows,
+            "",
+            f"Loss {config['loss']['name']}, bridge {config['bridge']['name']}, "
+            f"lambda {config['lambda']:g}, seed {config['seed']}.",
+            "",
+            "## Use",
+            "",
+            LOADING.get(target["kind"], "`ctkd predict RUN FILE` labels new inputs."),
+            "",
+            "It was made for inputs like those of its target task, and measured on them only.",
+            "",
+        ]
+    )
+
+
+def _listed(labels: list[str]) -> str:
+    return ", ".join(f"`{printable(label).replace('`', '')}`" for label in labels)
+
+
+def _total(facts: dict[str, dict[str, dict[str, int]]], part: str) -> int:
+    return sum(facts["counts"][part].values())

@@ -1,0 +1,52 @@
+"""The end of a run, in the terminal."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ctkd_cli.printable import printable
+from ctkd_cli.reports.text import in_order_of_interest
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.reports.results import Results
+
+COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "nll": "NLL", "ece": "ECE"}
+STYLES = {"helped": "bold green", "hurt": "bold red", "open": "bold yellow"}
+
+
+def print_summary(results: Results, verdict: Verdict, console: Console | None = None) -> None:
+    """The verdict, the arms, where the files are, and what to try next."""
+    console = console or Console()
+    console.print()
+    console.print(Text(verdict.sentence, style=STYLES[verdict.outcome]))
+    if verdict.caution:
+        console.print(Text(verdict.caution, style="dim"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm")
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for arm in in_order_of_interest(results):
+        own = " (its own task)" if arm in results.teachers else ""
+        figures = (f"{results.mean(arm, metric):.3f}" for metric in COLUMNS)
+        table.add_row(Text(arm + own), *figures, style="bold" if arm == "distilled" else "")
+    console.print(table)
+    folder = os.path.relpath(results.directory)
+    for what, file in (("report", "report.html"), ("text", "report.txt"), ("student", "student/")):
+        console.print(Text(f"{what + ':':<9}{printable(folder)}/{file}"), soft_wrap=True)
+    console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
+
+
+def next_command(results: Results, folder: str) -> str:
+    """What a user would do now: be sure of the gain first, then use the student."""
+    kept = [o for o in results.overrides if not o.lstrip("+").startswith(("seed=", "hydra."))]
+    if len(results.seeds("distilled")) == 1:
+        return printable(results.command("-m", *kept, "seed=1,2,3,4,5"))
+    return f"ctkd predict {printable(shlex.quote(folder))} FILE"

@@ -1,0 +1,129 @@
+"""report.txt: scikit-learn's classification report for every arm, under a header."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from sklearn.metrics import classification_report
+
+from ctkd_cli.evaluation.transfer import judged
+from ctkd_cli.printable import printable
+from ctkd_cli.reports.findings import brought, ledger
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.reports.results import Results
+
+WIDTH = 88
+NAME = 44  # characters of a label: the columns of figures take the rest of WIDTH
+
+
+def render(results: Results, verdict: Verdict) -> str:
+    """The whole report as plain text."""
+    sections = [_header(results, verdict)]
+    for arm in in_order_of_interest(results):
+        sections.append(_arm(results, arm))
+    return "\n\n".join(sections) + "\n"
+
+
+def in_order_of_interest(results: Results) -> list[str]:
+    """Distilled first, then without some source, then the controls, then teachers on their own
+    tasks."""
+
+    def rank(arm: str) -> int:
+        groups = (["distilled"], results.without, results.controls, results.teachers)
+        return next(place for place, arms in enumerate(groups) if arm in arms)
+
+    return sorted(results.arms, key=rank)
+
+
+def _header(results: Results, verdict: Verdict) -> str:
+    target = results.facts("target")
+    spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
+    config = results.config
+    lines = [
+        "ctkd: cross-task knowledge distillation",
+        "",
+        *textwrap.wrap(verdict.sentence, WIDTH),
+        *textwrap.wrap(verdict.caution, WIDTH),
+        "",
+        *(
+            line
+            for role, facts in results.tasks.items()
+            for line in _line(
+                f"{role} task", f"{facts['reader']}, labels {', '.join(facts['labels'])}"
+            )
+        ),
+        f"labels spent: {spent['train']} to train + {spent['validation']} to validate; "
+        f"{target['unlabelled']} unlabelled inputs",
+        f"distillation: loss {config['loss']['name']}, bridge {config['bridge']['name']}, "
+        f"lambda {config['lambda']:g}, schedule {config['schedule']['name']}",
+        *(_line("fusion", _shares(results)) if len(results.sources) > 1 else []),
+        *_line(
+            "arms",
+            f"{', '.join(results.arms)}; seeds {', '.join(map(str, results.seeds('distilled')))}",
+        ),
+    ]
+    for name, hint in results.hints.items():
+        lines += _line("hint", f"{name}: {hint.sentence}")
+    if results.hints:
+        lines += _line("", judged(results.hints.values(), verdict.outcome))
+    for name, gain in brought(results).items():
+        lines += _line(
+            "brought",
+            f"{name}: gain {gain.estimate:+.3f} over the same without it "
+            f"(95% interval {gain.low:+.3f} to {gain.high:+.3f})",
+        )
+    for warning in (row.warning for row in ledger(results) if row.warning):
+        lines += _line("warning", warning)
+    for role, facts in results.tasks.items():
+        cut = {part: n for part, n in facts["truncated"].items() if n}
+        if cut:
+            told = ", ".join(f"{n} of {part}" for part, n in cut.items())
+            lines += _line("truncated", f"{role}: {told} lost text to the length limit")
+        for note in facts["notes"]:
+            lines += _line("note", f"{role}: {note}")
+    return "\n".join(lines)
+
+
+def _line(title: str, text: str) -> list[str]:
+    """A titled text over as many lines as it needs."""
+    head = f"{title}:" if title else ""
+    return textwrap.wrap(
+        printable(text), WIDTH, initial_indent=f"{head:<13} ", subsequent_indent=" " * 14
+    )
+
+
+def _shares(results: Results) -> str:
+    told = ", ".join(f"{name} {share:.0%}" for name, share in results.shares.items())
+    return f"{results.config['fusion']}, {told} of lambda"
+
+
+def _named(labels: list[str]) -> list[str]:
+    """Labels that fit the report's first column, and that stay distinct."""
+    names = [printable(label) for label in labels]
+    short = [name if len(name) <= NAME else f"{name[: NAME - 1]}…" for name in names]
+    return [
+        name if short.count(name) == 1 else f"{name[: NAME - 5]}…{number}"
+        for number, name in enumerate(short, 1)
+    ]
+
+
+def _arm(results: Results, arm: str) -> str:
+    labels = results.labels(arm)
+    task = "its own task, source test" if arm in results.teachers else "target test"
+    parts = []
+    for seed in results.seeds(arm):
+        rows = results.rows(arm, seed)
+        report = classification_report(
+            rows["gold"].to_pylist(),
+            rows["predicted"].to_pylist(),
+            labels=labels,
+            target_names=_named(labels),
+            digits=3,
+            zero_division=0,
+        )
+        title = f"{arm} on {task}, seed {seed}"
+        parts.append(f"{title}\n{'-' * len(title)}\n{report.rstrip()}")
+    return "\n\n".join(parts)

@@ -1,0 +1,153 @@
+"""The run directory while a run goes on: events, status, log. Files are written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from ctkd_cli import interruption
+from ctkd_cli.printable import printable
+
+
+class Display(Protocol):
+    """Whatever shows a run's progress to the user (console.py). `title` names a stage."""
+
+    def started(self, title: str, detail: str) -> None: ...
+    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str) -> None: ...
+    def note(self, message: str) -> None: ...
+
+
+class RunDirectory:
+    """Where a run leaves its files. All that happens goes through here: to events.jsonl, to
+    status.json, to run.log and to the display."""
+
+    def __init__(self, path: Path, display: Display) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._display = display
+        self._stages: dict[str, float] = {}
+        self._began = time.time()
+        self._write_status("running")
+
+    def event(self, stage: str, event: str, **figures: Any) -> None:
+        """Append one line to events.jsonl."""
+        line = {"time": _now(), "stage": stage, "event": event, **figures}
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def note(self, message: str) -> None:
+        """Tell the user something, now and in run.log."""
+        self._log(message)
+        self._display.note(message)
+
+    @contextmanager
+    def stage(self, stage: str, arm: str = "", detail: str = "") -> Iterator[Stage]:
+        """A part of the run, timed. Stages of several arms have the arm's name too."""
+        title = f"{stage} {arm}".strip()
+        names = {"arm": arm} if arm else {}
+        self.event(stage, "start", **names, detail=detail)
+        self._log(f"{title}: {detail}" if detail else title)
+        self._display.started(title, detail)
+        began = time.monotonic()
+        current = Stage(self, self._display, stage, title)
+        yield current
+        seconds = time.monotonic() - began
+        self._stages[title] = self._stages.get(title, 0.0) + seconds
+        self.event(stage, "done", **names, seconds=round(seconds, 3))
+        self._display.done(title, seconds, current.outcome)
+        self._write_status("running")
+
+    def finish(self, status: str, reason: str = "") -> None:
+        """The last word: complete, failed or interrupted."""
+        self._log(f"{status} {reason}".strip())
+        self._write_status(status, reason)
+
+    def write_json(self, name: str, data: Any) -> None:
+        write_atomically(self.path / name, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def write_yaml(self, name: str, data: Any) -> None:
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        write_atomically(self.path / name, text)
+
+    def _write_status(self, status: str, reason: str = "") -> None:
+        self.write_json(
+            "status.json",
+            {
+                "status": status,
+                **({"reason": reason} if reason else {}),
+                "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
+                "updated": _now(),
+                "seconds": round(time.time() - self._began, 1),
+                "stages": {stage: round(seconds, 3) for stage, seconds in self._stages.items()},
+            },
+        )
+
+    def _log(self, message: str) -> None:
+        with (self.path / "run.log").open("a", encoding="utf-8") as stream:
+            stream.write(f"{_now()} {printable(message)}\n")
+
+
+class Stage:
+    """What a stage can say while it runs."""
+
+    def __init__(self, directory: RunDirectory, display: Display, name: str, title: str) -> None:
+        self._directory = directory
+        self._display = display
+        self._name = name
+        self._title = title
+        self.outcome = ""  # shown when the stage ends
+
+    def event(self, event: str, **figures: Any) -> None:
+        self._directory.event(self._name, event, **figures)
+
+    def progress(self, done: int, total: int, **figures: float) -> None:
+        """Move the display on; `figures` are shown beside the bar. Ends here when the user has
+        asked for it."""
+        interruption.check()
+        self._display.progress(self._title, done, total, figures)
+
+    def reused(self) -> None:
+        """Say that the stage's result was there already."""
+        self.event("reused")
+        self.outcome = "reused"
+
+    def note(self, message: str) -> None:
+        self._directory.note(message)
+
+
+def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> None:
+    """What is left of a job of a sweep that was refused before it began."""
+    status = {"status": "failed", "reason": reason, "started": _now(), "stages": {}}
+    write_atomically(directory / "overrides.yaml", yaml.safe_dump(list(overrides)))
+    write_atomically(directory / "status.json", json.dumps(status, indent=1) + "\n")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    write_through(path, lambda temporary: temporary.write_bytes(data))
+
+
+def write_through(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,402 @@
+"""A task, loaded: named labels and fixed splits of examples that have ids.
+
+Splits never depend on the run's seed; only the choice of labelled examples does
+(`labels_per_class`), and it is the same in every arm of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from ctkd_cli.component import Frozen, find
+from ctkd_cli.data.base import Reader
+from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.labels import label_names
+from ctkd_cli.tasks.base import Kind
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+UNLABELLED = -1
+DEFAULT_VALIDATION = 0.1  # share of train, for tasks with all their labels
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class TaskSettings(Frozen):
+    """The keys that every task has, whatever its kind and wherever its examples come from."""
+
+    kind: str
+    reader: str
+    label: str = Field("label", description="the column that holds the label")
+    labels: tuple[str, ...] | dict[str, str] | None = Field(
+        None, description="labels to keep, in this order; a mapping also renames or merges them"
+    )
+    labels_per_class: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="labelled examples kept per class, drawn with the run's seed"
+    )
+    validation_size: Count | Fraction | None = Field(
+        None,
+        description="when the data has no validation split: examples per class (int) or a share "
+        "of train (float); default: none with labels_per_class, else 0.1",
+    )
+    test_size: Fraction = Field(
+        0.2, description="share of the data held out when it has no test split"
+    )
+    split_seed: int = Field(0, description="seed of the splits; independent of the run's seed")
+    limit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="about so many examples per split, every label kept (for smoke runs)"
+    )
+
+
+class AnyTask(TaskSettings, Kind, Reader):
+    """The static type of a task's settings: common keys, a kind's and a reader's, in one flat set.
+
+    The class of a real task is composed from the chosen kind and reader (experiment.py).
+    """
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples in a fixed order.
+
+    ids: unique strings. inputs: the kind's columns. labels: int64, index into Task.labels, or
+    UNLABELLED.
+    """
+
+    ids: Sequence[str]
+    inputs: Dataset
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def without_labels(self) -> Split:
+        return Split(self.ids, self.inputs, np.full(len(self), UNLABELLED))
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Split:
+        rows = np.asarray(rows, dtype=np.int64)
+        return Split([self.ids[row] for row in rows], self.inputs.select(rows), self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task ready for models. `train` holds labelled AND unlabelled examples: labels is
+    UNLABELLED where the label is absent or was hidden by labels_per_class."""
+
+    settings: AnyTask
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    fingerprint: str
+    notes: tuple[str, ...] = field(default=())  # what was dropped or repaired, in plain words
+    merged: tuple[AnyTask, ...] = field(default=())  # the settings of all, if it was merged
+
+    @property
+    def readers(self) -> str:
+        """Where its examples come from."""
+        return " + ".join(dict.fromkeys(s.reader for s in self.merged or (self.settings,)))
+
+    @property
+    def licences(self) -> str:
+        found = (s.licence() for s in self.merged or (self.settings,))
+        return "; ".join(dict.fromkeys(text for text in found if text))
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Rows of `train` whose label is known."""
+        return np.flatnonzero(self.train.labels != UNLABELLED)
+
+    def splits(self) -> dict[str, Split]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Labelled examples per split and label."""
+        return {
+            name: {
+                label: int((split.labels == index).sum()) for index, label in enumerate(self.labels)
+            }
+            for name, split in self.splits().items()
+        }
+
+
+def load(settings: AnyTask, seed: int) -> Task:
+    """Read a task and fix its splits. `seed` draws the labelled examples, and nothing else.
+
+    Raises InputError when the data cannot serve: no such label, a label without examples, no test.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()  # a run has bars of its own
+    return _Loader(settings, seed).task()
+
+
+class _Loader:
+    """One task's way from raw tables to splits; `notes` gathers what the user should hear of."""
+
+    def __init__(self, settings: AnyTask, seed: int) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.notes: list[str] = []
+
+    def task(self) -> Task:
+        settings = self.settings
+        raw = settings.read(settings.columns(), settings.label)
+        names = {
+            part: label_names(
+                table, settings.label, f"{settings.role}, column {settings.label!r} of {part}"
+            )
+            for part, table in raw.items()
+        }
+        for part in ("validation", "test"):
+            if part in raw and not any(names[part]):
+                self.notes.append(f"the data's own {part} split is not used: it has no labels")
+                del raw[part], names[part]
+        labels = self._labels(names)
+        splits = {
+            part: self._split(part, table, names[part], labels) for part, table in raw.items()
+        }
+        train = splits["train"]
+        if "unlabelled" in splits:
+            hidden = splits["unlabelled"]
+            train = concatenate(train, hidden.without_labels())
+        train, test = self._hold_out_test(train, splits.get("test"))
+        train = self._drop_duplicates(train, test)
+        train, validation = self._hold_out_validation(train, splits.get("validation"))
+        train = self._limit(self._hide_labels(train))
+        validation, test = self._limit(validation), self._limit(test)
+        self._require_examples(labels, train, test)
+        return Task(
+            settings=settings,
+            labels=labels,
+            train=train,
+            validation=validation,
+            test=test,
+            fingerprint=fingerprint(settings, labels, (train, validation, test)),
+            notes=tuple(self.notes),
+        )
+
+    def _labels(self, names: dict[str, list[str | None]]) -> tuple[str, ...]:
+        """The task's labels, in the order asked for, else of first use in a sorted list."""
+        wanted = self.settings.labels
+        present = sorted({name for part in names.values() for name in part if name is not None})
+        if wanted is None:
+            labels = tuple(present)
+        else:
+            unknown = [name for name in wanted if name not in present]
+            if unknown:
+                raise InputError(
+                    *(
+                        Problem(
+                            "the data has no such label",
+                            where=f"{self.settings.role}.labels",
+                            got=repr(name),
+                            allowed=", ".join(present[:30]),
+                            nearest=nearest(name, present),
+                        )
+                        for name in unknown
+                    )
+                )
+            labels = tuple(dict.fromkeys(wanted.values() if isinstance(wanted, dict) else wanted))
+        if len(labels) < 2:
+            raise InputError(
+                Problem(
+                    "a task needs at least two labels",
+                    where=f"{self.settings.role}.label, column {self.settings.label!r}",
+                    got=str(list(labels)),
+                )
+            )
+        return labels
+
+    def _split(
+        self, part: str, table: Dataset, names: list[str | None], labels: tuple[str, ...]
+    ) -> Split:
+        """A raw table as a split: our columns, unique ids, label indices, nothing empty."""
+        settings = self.settings
+        columns = settings.columns()
+        renamed = {name: settings_name for settings_name, name in columns.items()}
+        inputs = settings.conform(
+            table.select_columns(list(renamed)).rename_columns(renamed),
+            f"{settings.role}, {part} split",
+        )
+        ids = self._ids(part, table)
+        rename = settings.labels if isinstance(settings.labels, dict) else {}
+        index = {label: position for position, label in enumerate(labels)}
+        known = [None if name is None else index.get(rename.get(name, name)) for name in names]
+        wanted = [
+            row
+            for row, (name, label) in enumerate(zip(names, known, strict=True))
+            if label is not None or (name is None and part in ("train", "unlabelled"))
+        ]
+        if missing := sum(name is None for name in names) if part in ("validation", "test") else 0:
+            self.notes.append(f"{_examples(missing)} of {part} left out: no label")
+        numbers = np.array([UNLABELLED if label is None else label for label in known], np.int64)
+        split = Split(ids, inputs, numbers).select(wanted)
+        keys = [settings.key(row) for row in split.inputs]
+        filled = [row for row, key in enumerate(keys) if key]
+        if empty := len(split) - len(filled):
+            self.notes.append(f"{_examples(empty)} of {part} left out: empty")
+        return split.select(filled)
+
+    def _ids(self, part: str, table: Dataset) -> list[str]:
+        """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
+        inputs join train, where another table's ids may be the same."""
+        counted = [f"{part}-{row}" for row in range(len(table))]
+        if "id" not in table.column_names:
+            return counted
+        ids = [str(name) for name in table["id"]]
+        if len(set(ids)) < len(ids):
+            self.notes.append(f"the ids of {part} are not used: some repeat")
+            return counted
+        return [f"unlabelled-{name}" for name in ids] if part == "unlabelled" else ids
+
+    def _hold_out_test(self, train: Split, test: Split | None) -> tuple[Split, Split]:
+        if test is not None:
+            return train, test
+        generator = np.random.default_rng(self.settings.split_seed)
+        rows = _draw(train.labels, self.settings.test_size, generator)
+        return _without(train, rows), train.select(rows)
+
+    def _drop_duplicates(self, train: Split, test: Split) -> Split:
+        """Leave out of train what test holds too, and repetitions within train."""
+        in_test = {self.settings.key(row) for row in test.inputs}
+        seen: set[str] = set()
+        keep, leaked = [], 0
+        # Labelled examples first, so that of two equal ones the labelled one stays.
+        order = np.argsort(train.labels == UNLABELLED, kind="stable")
+        keys = [self.settings.key(row) for row in train.inputs]
+        for row in order:
+            leaked += keys[row] in in_test
+            if keys[row] not in seen and keys[row] not in in_test:
+                seen.add(keys[row])
+                keep.append(int(row))
+        if leaked:
+            self.notes.append(f"{_examples(leaked)} of train left out: test holds them too")
+        if repeated := len(train) - len(keep) - leaked:
+            self.notes.append(f"{_examples(repeated)} of train left out: repetitions")
+        return train.select(sorted(keep))
+
+    def _hold_out_validation(self, train: Split, own: Split | None) -> tuple[Split, Split]:
+        """Validation labels are labels too: with few labels there are none unless asked for."""
+        settings = self.settings
+        amount: int | float | None = settings.validation_size
+        if amount is None:
+            if settings.labels_per_class is None and own is not None:
+                return train, own
+            amount = 0 if settings.labels_per_class is not None else DEFAULT_VALIDATION
+            if own is not None:
+                self.notes.append(
+                    f"the data's own {len(own)} validation examples are not used: with "
+                    "labels_per_class they would be labels on the side"
+                )
+        pool = train if own is None else own
+        seed = settings.split_seed if settings.labels_per_class is None else self.seed
+        rows = _draw(pool.labels, amount, np.random.default_rng([seed, 1]))
+        return (_without(train, rows) if own is None else train), pool.select(rows)
+
+    def _hide_labels(self, train: Split) -> Split:
+        if self.settings.labels_per_class is None:
+            return train
+        generator = np.random.default_rng([self.seed, 2])
+        kept = _draw(train.labels, self.settings.labels_per_class, generator)
+        labels = np.full_like(train.labels, UNLABELLED)
+        labels[kept] = train.labels[kept]
+        return Split(train.ids, train.inputs, labels)
+
+    def _limit(self, split: Split) -> Split:
+        """About `limit` examples: every label keeps one at least, and labels go first."""
+        limit = self.settings.limit
+        if limit is None or len(split) <= limit:
+            return split
+        generator = np.random.default_rng(self.settings.split_seed)
+        labelled = np.flatnonzero(split.labels != UNLABELLED)
+        if len(labelled) > limit:
+            labelled = _draw(split.labels, limit / len(labelled), generator)
+        hidden = np.flatnonzero(split.labels == UNLABELLED)
+        hidden = generator.permutation(hidden)[: max(0, limit - len(labelled))]
+        return split.select(np.sort(np.concatenate([labelled, hidden])))
+
+    def _require_examples(self, labels: tuple[str, ...], train: Split, test: Split) -> None:
+        problems = []
+        for index, label in enumerate(labels):
+            available = int((train.labels == index).sum())
+            wanted = self.settings.labels_per_class or 1
+            if available == 0:
+                problems.append(
+                    Problem(
+                        "a label has no example left to train on",
+                        where=f"{self.settings.role}, train split",
+                        got=repr(label),
+                        remedy="more data, or labels=[...] without it",
+                    )
+                )
+            elif available < wanted:
+                self.notes.append(f"label {label!r} has {_examples(available)}, not {wanted}")
+            if not (test.labels == index).any():
+                self.notes.append(f"label {label!r} is absent from test")
+        if len(test) == 0:
+            problems.append(Problem("the test split is empty", where=f"{self.settings.role}.test"))
+        if problems:
+            raise InputError(*problems)
+
+
+def fingerprint(settings: AnyTask, labels: Sequence[str], splits: Sequence[Split]) -> str:
+    """Hash of everything that a model can see of these splits: ids, inputs, labels, and how the
+    kind reads them."""
+    digest = hashlib.sha256()
+    kind = {name: getattr(settings, name) for name in sorted(_kind_fields(settings))}
+    digest.update(json.dumps([kind, list(labels)], default=str).encode())
+    for split in splits:
+        digest.update(f"{len(split)}".encode())
+        digest.update("\0".join(split.ids).encode())
+        digest.update(split.labels.tobytes())
+        for batch in split.inputs.with_format("arrow").iter(batch_size=1000):
+            for column in batch.columns:
+                for value in column.to_pylist():
+                    digest.update(repr(value).encode())
+    return digest.hexdigest()
+
+
+def _kind_fields(settings: AnyTask) -> set[str]:
+    """Settings that come from the kind: they decide how an input is read."""
+    kind = find(Kind, settings.kind, "kind")  # type: ignore[type-abstract]
+    return set(kind.model_fields)
+
+
+def _draw(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
+    """Rows drawn within each label, sorted: `amount` of each (int), or that share of each (float,
+    at least one). Unlabelled rows are never drawn."""
+    drawn = []
+    for label in np.unique(labels[labels != UNLABELLED]):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        count = amount if isinstance(amount, int) else max(1, round(amount * len(rows)))
+        drawn.append(rows[:count])
+    return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=np.int64)
+
+
+def _examples(n: int) -> str:
+    return f"{n} example{'' if n == 1 else 's'}"
+
+
+def _without(split: Split, rows: np.ndarray) -> Split:
+    return split.select(np.setdiff1d(np.arange(len(split)), rows))
+
+
+def concatenate(first: Split, second: Split) -> Split:
+    """One split after the other."""
+    from datasets import concatenate_datasets
+
+    return Split(
+        [*first.ids, *second.ids],
+        concatenate_datasets([first.inputs, second.inputs]),
+        np.concatenate([first.labels, second.labels]),
+    )

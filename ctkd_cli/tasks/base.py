@@ -1,0 +1,83 @@
+"""What every kind of task can do with its inputs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ctkd_cli.component import Component
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as one model reads it. It holds neither ids nor labels: the loop joins those.
+
+    rows: one mapping of model inputs per example, in the order of the split.
+    lengths: the size of each example, in the kind's own unit (tokens, pixels); batches group by it.
+    truncated: how many examples lost content to the length limit.
+    """
+
+    rows: Sequence[Row]
+    lengths: Sequence[int]
+    truncated: int = 0
+
+
+class Kind(Component):
+    """A kind of task: which columns hold the input, and how a model reads it.
+
+    A preprocessor is whatever the backbone ships for its inputs (a tokenizer, an image processor);
+    each model brings its own, and kinds are the only code that looks inside.
+    """
+
+    package: ClassVar[str] = "tasks"
+    selector: ClassVar[str] = "kind"
+    kind: str = ""
+
+    @abstractmethod
+    def columns(self) -> dict[str, str]:
+        """Input columns: our name for it -> the user's column name."""
+
+    def conform(self, inputs: Dataset, where: str) -> Dataset:
+        """Our columns in the type that this kind reads. Raises InputError when one of them, in
+        the data that `where` names, holds something else."""
+        return inputs
+
+    @abstractmethod
+    def encode(self, inputs: Dataset, preprocessor: Any) -> Encoded:
+        """Read a split with one model's preprocessor. `inputs` has the columns we name."""
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
+        """Encoded rows -> the keyword arguments of the model's forward, padded to the longest."""
+
+    @abstractmethod
+    def sizes(self, inputs: Dataset) -> list[int]:
+        """The size of each example without any model: words of a text, pixels of an image."""
+
+    size_unit: ClassVar[str]
+
+    def units(self, inputs: Dataset) -> list[float]:
+        """What a model reads of each example, in its own unit (tokens, pixels), without asking a
+        model: for estimates of cost."""
+        return [float(size) for size in self.sizes(inputs)]
+
+    @abstractmethod
+    def show(self, row: Row) -> str:
+        """One example as plain text, for reports."""
+
+    @abstractmethod
+    def key(self, row: Row) -> str:
+        """What makes two examples the same example; duplicates across splits are found by it."""
+
+    @abstractmethod
+    def read_inputs(self, path: Path | None) -> Dataset:
+        """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin."""

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from ctkd_cli.data._source import Source
+from ctkd_cli.data._tables import FORMATS, read_table, require_columns
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.tasks.base import Encoded, Kind, Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+
+TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
+
+
+class Text(Kind):
+    """Classify texts, or pairs of texts."""
+
+    size_unit: ClassVar[str] = "words"
+    text: str = Field("text", description="the column that holds the text")
+    text_pair: str | None = Field(None, description="a second column, for pairs of texts")
+    max_length: int = Field(
+        128, ge=4, description="tokens kept of a text; more is cut off, counted and reported"
+    )
+
+    @model_validator(mode="after")
+    def _pairs_are_two_columns(self) -> Text:
+        if self.text == self.text_pair:
+            raise InputError(
+                Problem(
+                    "text and text_pair are one column",
+                    where=f"{self.role}.text_pair",
+                    got=self.text,
+                )
+            )
+        return self
+
+    def columns(self) -> dict[str, str]:
+        pair = {"text_pair": self.text_pair} if self.text_pair else {}
+        return {"text": self.text, **pair}
+
+    def conform(self, inputs: Dataset, where: str) -> Dataset:
+        """Texts as strings: numbers as they are written, missing texts empty."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from datasets import Dataset
+
+        table = inputs.with_format("arrow")[:]
+        columns, problems = {}, []
+        for ours, theirs in self.columns().items():
+            try:
+                columns[ours] = pc.fill_null(table[ours].cast(pa.string()), "")
+            except pa.ArrowException:
+                problems.append(
+                    Problem(
+                        "this column does not hold texts",
+                        where=f"{where}, column {theirs!r}",
+                        got=str(table[ours].type),
+                        allowed="one text per row",
+                    )
+                )
+        if problems:
+            raise InputError(*problems)
+        return Dataset(pa.table(columns))
+
+    def encode(self, inputs: Dataset, preprocessor: Any) -> Encoded:
+        columns = [list(inputs[name]) for name in self.columns()]
+        limit = min(self.max_length, preprocessor.model_max_length)
+        # One call: tokenizers run in Rust, on all cores. Lengths are asked for untruncated.
+        encoded = preprocessor(*columns, truncation=True, max_length=limit, verbose=False)
+        full = preprocessor(*columns, truncation=False, verbose=False)["input_ids"]
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        truncated = sum(len(ids) > limit for ids in full)
+        names = [name for name in preprocessor.model_input_names if name in encoded]
+        rows = [
+            dict(zip(names, values, strict=True))
+            for values in zip(*(encoded[name] for name in names), strict=True)
+        ]
+        return Encoded(rows, lengths, truncated)
+
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
+        padded = preprocessor.pad(list(rows), return_tensors="pt", verbose=False)
+        return dict(padded)
+
+    def sizes(self, inputs: Dataset) -> list[int]:
+        columns = [inputs[name] for name in self.columns()]
+        return [sum(len(text.split()) for text in row) for row in zip(*columns, strict=True)]
+
+    def units(self, inputs: Dataset) -> list[float]:
+        return [min(TOKENS_PER_WORD * words + 2.0, self.max_length) for words in self.sizes(inputs)]
+
+    def show(self, row: Row) -> str:
+        return " ¦ ".join(row[name] for name in self.columns())
+
+    def key(self, row: Row) -> str:
+        return "\0".join(" ".join(row[name].split()).casefold() for name in self.columns())
+
+    def read_inputs(self, path: Path | None) -> Dataset:
+        """A table with our columns (CSV, TSV, JSON, JSONL, Parquet, Arrow), or plain lines."""
+        if path is None:
+            source = Source(Path("standard input"), "FILE")
+            return self._lines(source, source.decode(sys.stdin.buffer.read()))
+        if path.suffix.lower() not in FORMATS:
+            source = Source.find(path, "FILE")
+            return self._lines(source, source.text())
+        table = read_table(path, "FILE", guess=True)
+        columns = self._columns_of(table)
+        require_columns(table, columns.values(), "FILE", str(path))
+        chosen = table.select_columns(list(columns.values()))
+        inputs = self.conform(
+            chosen.rename_columns({theirs: ours for ours, theirs in columns.items()}), str(path)
+        )
+        if "id" in table.column_names and "id" not in columns.values():
+            inputs = inputs.add_column("id", [str(name) for name in table["id"]])
+        return inputs
+
+    def _columns_of(self, table: Dataset) -> dict[str, str]:
+        """Where a table holds our columns: under the task's names, or under ours; a table of
+        texts alone may call them anything."""
+        present = table.column_names
+        if len(present) == len(self.columns()) == 1:
+            return {"text": present[0]}
+        return {
+            ours: ours if theirs not in present and ours in present else theirs
+            for ours, theirs in self.columns().items()
+        }
+
+    def _lines(self, source: Source, text: str) -> Dataset:
+        """One text per line; blank lines are none."""
+        from datasets import Dataset
+
+        if self.text_pair:
+            raise source.refuse(
+                "this student reads pairs of texts, which plain lines cannot hold",
+                allowed=f"a table with the columns {self.text} and {self.text_pair}",
+            )
+        # Not splitlines: a text may hold other separators of lines, such as U+2028.
+        lines = text.replace("\r\n", "\n").split("\n")
+        return Dataset.from_dict({"text": [line for line in lines if line.strip()]})

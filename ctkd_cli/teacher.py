@@ -1,0 +1,163 @@
+"""The teacher: trained on the source task once (or taken as it is), asked once, kept by content."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import transformers
+
+from ctkd_cli import devices, inference, knowledge
+from ctkd_cli.backbones._pooled import final_linear
+from ctkd_cli.cache import Cache
+from ctkd_cli.keys import Variant, knowledge_key, target_pool, teacher_key
+from ctkd_cli.knowledge import Knowledge
+from ctkd_cli.task import Split, Task
+from ctkd_cli.training import Lesson, fit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.rundir import RunDirectory, Stage
+    from ctkd_cli.tasks.base import Kind
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained teacher in the cache. test_logits: [N, K_S] on the source task's test split."""
+
+    key: str
+    folder: Path
+    arm: str = ""  # the source that it knows and the control that it serves, if they need telling
+
+    @property
+    def test_logits(self) -> np.ndarray:
+        return np.asarray(np.load(self.folder / "test_logits.npy"))
+
+    @property
+    def truncated(self) -> dict[str, int]:
+        """Source examples that lost content to the length limit, per split."""
+        counts: dict[str, int] = json.loads((self.folder / "truncated.json").read_text())
+        return counts
+
+    def load(self, experiment: Experiment) -> PreTrainedModel:
+        return experiment.teacher.load_trained(self.folder / "model")
+
+
+def arm_of(name: str) -> str:
+    """The arm of a source's teacher; name: of the source, "" for the only one."""
+    return f"teacher_{name}" if name else "teacher"
+
+
+def prepare(
+    experiment: Experiment,
+    source: Task,
+    rundir: RunDirectory,
+    variant: Variant = "trained",
+    name: str = "",
+) -> Teacher:
+    """The teacher of an experiment, from the cache or made now.
+
+    Variants serve as controls: `generic` is the same backbone without training on the source,
+    `random` has no pretrained weights either. name: of the source, where there are several.
+    """
+    key = teacher_key(experiment, source, variant)
+    arm = " ".join(word for word in (name, "" if variant == "trained" else variant) if word)
+    with rundir.stage("teacher", arm, detail=f"{len(source.train)} source examples") as stage:
+        folder, reused = Cache("teachers").get(
+            key,
+            lambda folder: _make(experiment, source, stage, folder, variant, arm_of(name)),
+            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+        )
+        if reused:
+            stage.reused()
+    return Teacher(key, folder, arm)
+
+
+def listen(
+    experiment: Experiment,
+    teacher: Teacher,
+    target: Task,
+    rundir: RunDirectory,
+    inputs: Split | None = None,
+) -> Knowledge:
+    """What the teacher says of target inputs; by default of all that a student may train on."""
+    inputs = target_pool(target) if inputs is None else inputs
+    with rundir.stage("knowledge", teacher.arm, detail=f"{len(inputs)} target inputs") as stage:
+        folder, reused = Cache("knowledge").get(
+            knowledge_key(experiment, teacher.key, target, inputs),
+            lambda folder: _listen(experiment, teacher, target.settings, inputs, stage, folder),
+            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+        )
+        if reused:
+            stage.reused()
+    return knowledge.read(folder)
+
+
+def _make(
+    experiment: Experiment, source: Task, stage: Stage, folder: Path, variant: Variant, arm: str
+) -> None:
+    settings = experiment.teacher.untrained() if variant == "random" else experiment.teacher
+    device = devices.resolve(experiment.device)
+    preprocessor = settings.preprocessor()
+    kind: Kind = source.settings
+    transformers.set_seed(settings.seed)
+    train = kind.encode(source.train.inputs, preprocessor)
+    test = kind.encode(source.test.inputs, preprocessor)
+    truncated = {"train": train.truncated, "test": test.truncated}
+    (folder / "truncated.json").write_text(json.dumps(truncated))
+    if settings.fine_tuned and variant == "trained":
+        model = settings.build_fine_tuned(source.labels).to(device)
+    else:
+        model = settings.build(source.labels).to(device)
+    if not settings.fine_tuned and variant == "trained":
+        fit(
+            model,
+            Lesson(
+                kind,
+                train,
+                source.train.labels,
+                preprocessor,
+                validation=encode_validation(source, preprocessor),
+            ),
+            settings.training,
+            experiment.device,
+            settings.seed,
+            arm,
+            stage,
+            folder / "checkpoints",
+        )
+    logits, _ = inference.read(model, kind, test, preprocessor, experiment.device)
+    np.save(folder / "test_logits.npy", logits)
+    model.save_pretrained(folder / "model")
+    preprocessor.save_pretrained(folder / "model")
+
+
+def _listen(
+    experiment: Experiment, teacher: Teacher, kind: Kind, pool: Split, stage: Stage, folder: Path
+) -> None:
+    model = teacher.load(experiment).to(devices.resolve(experiment.device))
+    preprocessor = experiment.teacher.preprocessor()
+    logits, features = inference.read(
+        model,
+        kind,
+        kind.encode(pool.inputs, preprocessor),
+        preprocessor,
+        experiment.device,
+        on_batch=stage.progress,
+    )
+    head = final_linear(model)
+    bias = head.bias if head.bias is not None else head.weight.new_zeros(len(head.weight))
+    head_weight, head_bias = (t.detach().float().cpu().numpy() for t in (head.weight, bias))
+    knowledge.write(folder, Knowledge(pool.ids, logits, features, head_weight, head_bias))
+
+
+def encode_validation(task: Task, preprocessor: Any) -> tuple[Any, np.ndarray] | None:
+    """Validation as the loop wants it, None when the task has none."""
+    if len(task.validation) == 0:
+        return None
+    return task.settings.encode(task.validation.inputs, preprocessor), task.validation.labels

@@ -1,0 +1,103 @@
+"""The terms of the distillation part: what each loss hears of each teacher, with its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctkd_cli import fusion
+from ctkd_cli.evaluation import transfer
+from ctkd_cli.knowledge import Knowledge
+from ctkd_cli.probe import linear_probe
+from ctkd_cli.signals import join
+
+if TYPE_CHECKING:
+    from ctkd_cli.bridges.base import LabelMap
+    from ctkd_cli.evaluation.transfer import Hint
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.losses.base import Loss
+    from ctkd_cli.signals import Signals
+    from ctkd_cli.task import Task
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A teacher that has spoken of the target inputs; name: its source's, labels: its own."""
+
+    name: str
+    labels: tuple[str, ...]
+    knowledge: Knowledge
+
+    def probed(self, target: Task) -> Voice:
+        """The same teacher with another head: a linear probe that says the target's own labels."""
+        ids = list(target.train.ids)
+        features = self.knowledge.features[self.knowledge.positions(ids)]
+        probe = linear_probe(features, target.train.labels)
+        logits = np.log(np.maximum(probe.probabilities, 1e-12)).astype(np.float32)
+        head = (probe.weight.astype(np.float32), probe.bias.astype(np.float32))
+        return Voice(self.name, target.labels, Knowledge(ids, logits, features, *head))
+
+
+def hint_of(voice: Voice, target: Task) -> Hint:
+    """What a teacher's words about the labelled train examples promise."""
+    labelled = target.labelled
+    rows = voice.knowledge.positions([target.train.ids[row] for row in labelled])
+    return transfer.hint(
+        voice.knowledge.logits[rows],
+        voice.knowledge.features[rows],
+        target.train.labels[labelled],
+        len(target.labels),
+    )
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss on one teacher. weight: [N], of each example; name: as the ledger has it."""
+
+    name: str
+    loss: Loss
+    signals: Signals
+    weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What came over the bridge. shares: each voice's mean weight."""
+
+    terms: tuple[Term, ...]
+    label_maps: dict[str, LabelMap]
+    shares: dict[str, float]
+
+
+def cross(experiment: Experiment, target: Task, voices: Sequence[Voice]) -> Crossing:
+    """Carry what the teachers said over to the target labels, one row per train example.
+
+    Raises InputError when the labels cannot be bridged.
+    """
+    gold, ids = target.train.labels, target.train.ids
+    joined = [
+        join(voice.knowledge, ids, gold, experiment.bridge, voice.labels, target.labels)
+        for voice in voices
+    ]
+    weights = fusion.weights(
+        experiment.fusion, [signals.logits for signals, _ in joined], gold, len(target.labels)
+    )
+    parts = experiment.loss.parts()
+    terms = []
+    for voice, (signals, _), weight in zip(voices, joined, weights, strict=True):
+        for loss, share in parts:
+            names = [*([voice.name] if len(voices) > 1 else []), loss.name]
+            if len(parts) == 1 and len(voices) > 1:
+                names = [voice.name]
+            heard = signals.for_loss(loss, gold, len(target.labels))
+            terms.append(Term("/".join(names), loss, heard, share * weight))
+    return Crossing(
+        terms=tuple(terms),
+        label_maps={voice.name: found for voice, (_, found) in zip(voices, joined, strict=True)},
+        shares={
+            voice.name: float(weight.mean()) for voice, weight in zip(voices, weights, strict=True)
+        },
+    )

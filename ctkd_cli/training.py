@@ -1,0 +1,245 @@
+"""The loop. Teacher and student learn in the same one: transformers' Trainer, with our batches, our
+loss and our validation. A variation is a `Lesson`, never a copy of the loop."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+
+from ctkd_cli import batches, devices, inference
+from ctkd_cli.errors import TrainingDiverged
+from ctkd_cli.learner import Learner, Teaching
+from ctkd_cli.task import UNLABELLED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ctkd_cli.experiment import Device, Training
+    from ctkd_cli.rundir import Stage
+    from ctkd_cli.tasks.base import Encoded, Kind
+
+SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+LOGGED = 50  # how many points of a training's curve are kept
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model learns from. labels: [N] int64, UNLABELLED where there is none."""
+
+    kind: Kind
+    encoded: Encoded
+    labels: np.ndarray
+    preprocessor: Any
+    teaching: Teaching | None = None
+    validation: tuple[Encoded, np.ndarray] | None = None
+
+
+def fit(
+    model: PreTrainedModel,
+    lesson: Lesson,
+    training: Training,
+    device: Device,
+    seed: int,
+    arm: str,
+    stage: Stage,
+    scratch: Path,
+) -> None:
+    """Train a model in place.
+
+    scratch: a folder for checkpoints, removed at the end. Raises TrainingDiverged when the loss
+    becomes NaN or infinite.
+    """
+    labelled = np.flatnonzero(lesson.labels != UNLABELLED)
+    unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
+    lengths = np.asarray(lesson.encoded.lengths)
+    plan = batches.plan(labelled, unlabelled, lengths, training, seed)
+    if lesson.teaching is None:
+        plan = plan.labelled_only()
+    learner = Learner(model, lesson.teaching, training.label_smoothing)
+    trainer = _Trainer(
+        learner,
+        _arguments(training, device, seed, len(plan), lesson.validation is not None, scratch),
+        lesson=lesson,
+        plan=plan,
+        device=device,
+        report=_Reporter(stage, arm, len(plan)),
+    )
+    trainer.train()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Trainer(Trainer):  # type: ignore[misc]
+    """transformers' Trainer, with our plan of batches, our loss and our validation."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        arguments: TrainingArguments,
+        *,
+        lesson: Lesson,
+        plan: batches.Plan,
+        device: Device,
+        report: _Reporter,
+    ) -> None:
+        self._lesson = lesson
+        self._plan = plan
+        self._device = device
+        self._report = report
+        super().__init__(
+            learner, arguments, train_dataset=range(len(lesson.labels)), callbacks=[report],
+            eval_dataset=lesson.validation,
+        )  # fmt: skip
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        loader: DataLoader[Any] = DataLoader(
+            range(len(self._lesson.labels)),  # type: ignore[arg-type]
+            batch_sampler=self._plan,
+            collate_fn=self._collate,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def _collate(self, rows: Sequence[int]) -> dict[str, Any]:
+        lesson = self._lesson
+        encoded = [lesson.encoded.rows[row] for row in rows]
+        batch: dict[str, Any] = {
+            "inputs": lesson.kind.collate(encoded, lesson.preprocessor),
+            "labels": torch.from_numpy(lesson.labels[rows]),
+        }
+        if lesson.teaching is not None:
+            batch["teacher"] = lesson.teaching.rows(np.asarray(rows))
+        return batch
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        lambda_ = self._lambda()
+        terms = model(
+            inputs=inputs["inputs"],
+            labels=inputs["labels"],
+            teacher=inputs.get("teacher"),
+            lambda_=lambda_,
+            measure=self._report.is_due(self.state.global_step + 1),
+        )
+        figures = {name: float(term.detach()) for name, term in terms.items()}
+        self._report.add(figures, lambda_ if self._lesson.teaching else None)
+        _require_finite(figures, self.state.global_step + 1)
+        return (terms["loss"], terms) if return_outputs else terms["loss"]
+
+    def _lambda(self) -> float:
+        teaching = self._lesson.teaching
+        if teaching is None:
+            return 0.0
+        progress = self.state.global_step / max(1, len(self._plan) - 1)
+        return teaching.lambda_ * teaching.schedule(min(1.0, progress))
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Validation, through the same pass as every other prediction."""
+        assert self._lesson.validation is not None
+        encoded, labels = self._lesson.validation
+        lesson = self._lesson
+        logits, _ = inference.read(
+            self.model.model, lesson.kind, encoded, lesson.preprocessor, self._device
+        )
+        predicted = logits.argmax(axis=1)
+        metrics = {
+            "eval_macro_f1": float(f1_score(labels, predicted, average="macro")),
+            "eval_accuracy": float(accuracy_score(labels, predicted)),
+        }
+        self._report.validated(self.state.global_step, metrics)
+        after = self.callback_handler.on_evaluate
+        self.control: Any = after(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _Reporter(TrainerCallback):  # type: ignore[misc]
+    """Passes what happens in training on to the run's stage."""
+
+    def __init__(self, stage: Stage, arm: str, steps: int) -> None:
+        self._stage = stage
+        self._arm = arm
+        self._steps = steps
+        self._every = max(1, steps // LOGGED)
+        self._figures: dict[str, float] = {}
+
+    def is_due(self, step: int) -> bool:
+        return step % self._every == 0 or step in (1, self._steps)
+
+    def add(self, figures: dict[str, float], lambda_: float | None) -> None:
+        self._figures = {**figures, **({} if lambda_ is None else {"lambda": lambda_})}
+
+    def validated(self, step: int, metrics: Mapping[str, float]) -> None:
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._stage.event("validated", arm=self._arm, step=step, **named)
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        step = state.global_step
+        self._stage.progress(step, self._steps, **self._figures)
+        if self.is_due(step):
+            scheduler = kwargs.get("lr_scheduler")
+            rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
+            self._stage.event(
+                "step", arm=self._arm, step=step, steps=self._steps, **self._figures, **rate
+            )
+
+
+def _arguments(
+    training: Training, device: Device, seed: int, steps: int, validate: bool, scratch: Path
+) -> TrainingArguments:
+    """Our settings in the Trainer's words."""
+    selecting = training.select == "best" and validate
+    every = max(1, steps // training.evaluations)
+    return TrainingArguments(
+        output_dir=str(scratch),
+        max_steps=steps,
+        per_device_train_batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        warmup_steps=round(training.warmup * steps),
+        lr_scheduler_type=SCHEDULERS[training.decay],
+        max_grad_norm=training.max_grad_norm,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=devices.resolve(device).type == "cpu",
+        bf16=device.precision == "bf16",
+        eval_strategy="steps" if selecting else "no",
+        eval_steps=every,
+        save_strategy="steps" if selecting else "no",
+        save_steps=every,
+        save_total_limit=1,
+        save_only_model=True,
+        load_best_model_at_end=selecting,
+        metric_for_best_model="macro_f1" if selecting else None,
+        greater_is_better=True if selecting else None,
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=devices.resolve(device).type == "cuda",
+    )
+
+
+def _require_finite(figures: Mapping[str, float], step: int) -> None:
+    broken = [name for name, value in figures.items() if not np.isfinite(value)]
+    if broken:
+        raise TrainingDiverged(
+            f"step {step}: {', '.join(broken)} is not finite ({dict(figures)}); "
+            "try a smaller training.learning_rate or lambda"
+        )

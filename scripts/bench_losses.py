@@ -1,0 +1,145 @@
+"""Losses on real cross-task pairs: macro-F1 beside the student alone, same labels and budget.
+
+    .venv/bin/python scripts/bench_losses.py run --pair overlapping --seeds 1 2 3
+    .venv/bin/python scripts/bench_losses.py run --pair nested --recipes kl+hint mapped_kl@ot
+    .venv/bin/python scripts/bench_losses.py table
+
+A recipe is a loss, or several joined by + (loss=mix, weights 1), with @BRIDGE where it is not the
+default. Each figure is one line of outputs/bench_losses.jsonl; a second call does what is missing.
+Nothing is selected on test: recipes run as shipped, with lambda 1 and a fixed number of steps. The
+pair `sentiment` needs `ctkd fetch sentences`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from ctkd_cli import arms, compatibility, console, controls, task
+from ctkd_cli import sources as source_side
+from ctkd_cli.component import available
+from ctkd_cli.errors import InputError
+from ctkd_cli.evaluation.significance import t_interval
+from ctkd_cli.experiment import Experiment, of_overrides
+from ctkd_cli.losses.base import Loss
+from ctkd_cli.rundir import RunDirectory
+from ctkd_cli.terms import cross
+
+PAIRS = {
+    "nested": ["target=bbc_headlines"],
+    "overlapping": ["target=bbc_headlines_5"],
+    "disjoint": ["target=bbc_headlines_other"],
+    "sentiment": [
+        "source=movie_sentences", "source.limit=2000", "source.max_length=64",
+        "target=nyt_sentences", "target.limit=1500", "target.max_length=64",
+    ],
+}  # fmt: skip
+RESULTS = Path("outputs/bench_losses.jsonl")
+ALONE, STILTS = "alone", "stilts"  # no loss: the student alone, and fine-tuned on the source first
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def started(self, title: str, detail: str) -> None: ...
+    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str) -> None: ...
+    def note(self, message: str) -> None: ...
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run")
+    run.add_argument("--pair", choices=PAIRS, required=True)
+    run.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    singles = [name for name in available(Loss) if name != "mix"]
+    run.add_argument("--recipes", nargs="+", default=singles)
+    run.add_argument("--labels", type=int, default=4, help="labels per class")
+    verbs.add_parser("table")
+    options = parser.parse_args()
+    if options.verb == "table":
+        print_tables()
+        return
+    console.hush_libraries()
+    for seed in options.seeds:
+        for recipe in [ALONE, STILTS, *options.recipes]:
+            key = {"pair": options.pair, "labels": options.labels, "seed": seed, "loss": recipe}
+            if any(key.items() <= line.items() for line in lines()):
+                continue
+            try:
+                macro_f1 = measure(**key)
+            except InputError as error:
+                print(f"{key}: {error}".splitlines()[0], file=sys.stderr)
+                continue
+            RESULTS.parent.mkdir(exist_ok=True)
+            with RESULTS.open("a") as stream:
+                stream.write(json.dumps({**key, "macro_f1": macro_f1}) + "\n")
+            print(f"{options.pair} seed {seed} {recipe}: {macro_f1:.3f}", flush=True)
+
+
+def measure(pair: str, labels: int, seed: int, loss: str) -> float:
+    """Macro-F1 on test of one student. Raises InputError when the loss cannot serve the pair."""
+    plain = {ALONE: [], STILTS: ["controls.arms=[stilts]"]}
+    chosen = plain[loss] if loss in plain else overrides_of(loss)
+    overrides = [*PAIRS[pair], f"target.labels_per_class={labels}", f"seed={seed}", *chosen]
+    experiment: Experiment = of_overrides([*overrides, "device.threads=1"])
+    sources = source_side.load(experiment)
+    target = task.load(experiment.target, seed)
+    compatibility.require(experiment, sources, target)
+    rundir = RunDirectory(Path("outputs/bench_losses") / pair, Silent())
+    heard = source_side.hear(experiment, sources, target, rundir)
+    terms = cross(experiment, target, [voice for _, voice in heard.values()]).terms
+    room = arms.Classroom.open(experiment, target)
+    arm = arms.Arm("distilled", terms=terms)
+    if loss == ALONE:
+        arm = arms.Arm("alone")
+    elif loss == STILTS:
+        (arm,) = controls.of(experiment, sources, target, terms, rundir)
+    predicted = room.examine(room.teach(arm, rundir)).argmax(axis=1)
+    return float(f1_score(target.test.labels, predicted, average="macro"))
+
+
+def overrides_of(recipe: str) -> list[str]:
+    """`probe_kl+hint@fused` as settings."""
+    loss, _, bridge = recipe.partition("@")
+    names = loss.split("+")
+    terms = ", ".join(f"{name}: 1" for name in names)
+    chosen = [f"loss={loss}"] if len(names) == 1 else ["loss=mix", f"loss.terms={{{terms}}}"]
+    return [*chosen, *([f"bridge={bridge}"] if bridge else [])]
+
+
+def lines() -> list[dict[str, object]]:
+    return (
+        [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    )
+
+
+def print_tables() -> None:
+    """Markdown: a table per pair and number of labels, the best first."""
+    found = lines()
+    for pair, labels in sorted({(line["pair"], line["labels"]) for line in found}, key=str):
+        scores: dict[str, dict[int, float]] = {}
+        for line in found:
+            if (line["pair"], line["labels"]) == (pair, labels):
+                scores.setdefault(str(line["loss"]), {})[int(str(line["seed"]))] = float(
+                    str(line["macro_f1"])
+                )
+        print(f"\n### {pair}, {labels} labels per class\n")
+        print("| loss | seeds | macro-F1 | gain over alone (95% t-interval) |\n|---|---|---|---|")
+        for loss in sorted(scores, key=lambda name: -np.mean(list(scores[name].values()))):
+            paired = [f1 - scores[ALONE][seed] for seed, f1 in scores[loss].items()]
+            gain = t_interval(paired)
+            told = f"{gain.estimate:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+            mean = np.mean(list(scores[loss].values()))
+            print(f"| {loss} | {len(paired)} | {mean:.3f} | {'' if loss == ALONE else told} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""`ctkd compare`, on real sweeps of tiny models."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+Ctkd = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_run: list[str]) -> Path:
+    """A sweep over two losses and three seeds, and a run with another test set."""
+    from ctkd_cli.__main__ import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("compare")
+        patch.chdir(folder)
+        longer = ["training.steps=15", "training.learning_rate=0.02"]  # else all students are alike
+        jobs = ["loss=hint,mapped_kl", "seed=1,2,3", "name=a"]
+        assert main(["run", "-m", *tiny_run, *longer, *jobs]) == 0
+        assert main(["run", *tiny_run, *longer, "target.split_seed=7", "name=other"]) == 0
+        return folder / "outputs"
+
+
+def sweep(runs: Path) -> str:
+    return str(next(runs.glob("*_a")))
+
+
+def metrics(runs: Path, loss: str, key: str) -> list[float]:
+    """By seed, from the jobs' own files."""
+    found = {}
+    for job in Path(sweep(runs)).glob("*/metrics.json"):
+        overrides = (job.parent / "overrides.yaml").read_text()
+        if f"loss={loss}" in overrides:
+            seed = next(s for s in (1, 2, 3) if f"seed={s}" in overrides)
+            found[seed] = json.loads(job.read_text())[key]
+    return [found[seed] for seed in (1, 2, 3)]
+
+
+def test_rows_are_groups_of_seeds(ctkd: Ctkd, runs: Path) -> None:
+    code, out, err = ctkd("compare", sweep(runs), "--json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert [row["seeds"] for row in rows] == [[1, 2, 3], [1, 2, 3]]
+    assert all(row["differs"].keys() == {"loss.name"} for row in rows)  # not the temperature
+    assert rows[0]["gain"] >= rows[1]["gain"]
+    for row in rows:
+        loss = row["differs"]["loss.name"]
+        gains = metrics(runs, loss, "gain/macro_f1")
+        assert row["gain"] == pytest.approx(np.mean(gains))
+        low, high = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+        assert (row["gain_low"], row["gain_high"]) == pytest.approx((low, high))
+        distilled = metrics(runs, loss, "distilled/macro_f1")
+        assert row["distilled"] == pytest.approx(np.mean(distilled))
+
+
+def test_the_other_rows_are_tested_against_the_first(ctkd: Ctkd, runs: Path) -> None:
+    rows = json.loads(ctkd("compare", sweep(runs), "--json")[1])
+    assert rows[0]["distilled"] != rows[1]["distilled"]
+    first, other = (metrics(runs, r["differs"]["loss.name"], "distilled/macro_f1") for r in rows)
+    assert rows[0]["p_value"] is None
+    assert rows[1]["p_value"] == pytest.approx(stats.ttest_rel(first, other).pvalue)
+
+
+def test_one_seed_is_tested_by_mcnemar(ctkd: Ctkd, runs: Path) -> None:
+    import pyarrow.parquet as pq
+
+    jobs = [job.parent for job in Path(sweep(runs)).glob("*/overrides.yaml")
+            if "seed=1" in job.read_text()]  # fmt: skip
+    rows = json.loads(ctkd("compare", *map(str, jobs), "--json")[1])
+    right = []
+    for row in rows:
+        table = pq.read_table(Path(row["runs"][0]) / "predictions.parquet").to_pylist()
+        said = [row for row in table if row["arm"] == "distilled"]
+        right.append(np.array([row["gold"] == row["predicted"] for row in said]))
+    only = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
+    expected = stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
+    assert rows[1]["p_value"] == pytest.approx(expected)
+
+
+def test_every_style_says_the_same(ctkd: Ctkd, runs: Path) -> None:
+    data = json.loads(ctkd("compare", sweep(runs), "--json")[1])
+    rows = list(csv.DictReader(io.StringIO(ctkd("compare", sweep(runs), "--csv")[1])))
+    assert [row["loss.name"] for row in rows] == [row["differs"]["loss.name"] for row in data]
+    assert [row["distilled"] for row in rows] == [f"{row['distilled']:.3f}" for row in data]
+    markdown = ctkd("compare", sweep(runs), "--md")[1].splitlines()
+    assert markdown[0].startswith("| loss.name | seeds | alone | distilled | gain |")
+    assert len(markdown) == 4
+    shown = ctkd("compare", sweep(runs))[1]
+    assert "loss=hint" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_different_test_sets_are_refused_unless_asked_for(ctkd: Ctkd, runs: Path) -> None:
+    directories = [str(path) for path in runs.iterdir()]
+    code, out, err = ctkd("compare", *directories)
+    assert (code, out) == (2, "")
+    assert "2 test sets in 7 runs" in err
+    code, out, _ = ctkd("compare", *directories, "--different-tests", "--json")
+    assert code == 0
+    other = next(row for row in json.loads(out) if row["differs"]["target.split_seed"] == "7")
+    assert len(json.loads(out)) == 3
+    assert other["p_value"] is None
+
+
+def test_what_is_no_run_is_named(ctkd: Ctkd, runs: Path, tmp_path: Path) -> None:
+    code, _, err = ctkd("compare", sweep(runs), str(tmp_path))
+    assert code == 2
+    assert "no finished run lies here" in err
+    assert str(tmp_path) in err

@@ -1,0 +1,105 @@
+"""Which control the verdict compares with, and how it holds with several seeds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from ctkd_cli.evaluation.significance import bootstrap_gain
+from ctkd_cli.evaluation.verdict import reach
+
+GOLD = np.arange(60) % 2
+
+
+def wrong_on(n: int) -> np.ndarray:
+    """Predictions that miss the first n examples."""
+    return np.where(np.arange(60) < n, 1 - GOLD, GOLD)
+
+
+def results(**mistakes: list[int]) -> Any:
+    """What `reach` asks of a run: each arm's number of mistakes, one per seed."""
+    said = {arm: np.stack([wrong_on(n) for n in each]) for arm, each in mistakes.items()}
+    return SimpleNamespace(
+        controls=[arm for arm in said if arm not in ("teacher", "distilled")],
+        labels=lambda arm: ["a", "b"],
+        gold_rows=lambda arm: GOLD,
+        predicted_rows=said.__getitem__,
+        mean=lambda arm, metric: float(
+            np.mean([f1_score(GOLD, row, average="macro") for row in said[arm]])
+        ),
+    )
+
+
+def test_the_best_control_is_taken_never_the_teacher() -> None:
+    verdict = reach(results(teacher=[0], alone=[20], stilts=[10], distilled=[4]))
+    assert verdict.control == "stilts"
+    # An even number of mistakes is shared evenly by two labels: macro-F1 = 1 - mistakes / 60.
+    assert verdict.distilled == pytest.approx(1 - 4 / 60)
+    assert verdict.gain.estimate == pytest.approx(6 / 60)
+    assert verdict.outcome == "helped"
+
+
+def test_ties_go_by_name() -> None:
+    assert reach(results(probe=[10], alone=[10], distilled=[4])).control == "alone"
+
+
+def test_negative_transfer_is_said() -> None:
+    verdict = reach(results(alone=[2], distilled=[30]))
+    assert "egative transfer" in verdict.sentence
+    assert verdict.gain.high < 0
+
+
+def test_one_seed_is_cautioned_and_has_mcnemars_p() -> None:
+    one = reach(results(alone=[10], distilled=[4]))
+    # The six examples that only the distilled student gets right.
+    assert one.p_value == pytest.approx(stats.binomtest(6, 6).pvalue)
+    assert "-m seed=1,2,3,4,5" in one.caution
+    two = reach(results(alone=[10, 12], distilled=[4, 6]))
+    assert (two.p_value, two.caution, two.n_seeds) == (None, "", 2)
+
+
+def noisy(gold: np.ndarray, accuracy: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """[S, N] predictions for two labels; accuracy: [S]."""
+    wrong = generator.random((len(accuracy), len(gold))) > accuracy[:, None]
+    return np.where(wrong, 1 - gold, gold)
+
+
+def test_several_seeds_agree_with_a_plain_hierarchical_bootstrap() -> None:
+    """Written here with scikit-learn: seeds drawn first, then examples, the same for both arms."""
+    generator = np.random.default_rng(0)
+    gold = generator.integers(0, 2, 120)
+    first = noisy(gold, np.array([0.9, 0.8, 0.95]), generator)
+    second = noisy(gold, np.array([0.7, 0.75, 0.8]), generator)
+    gains = []
+    for _ in range(500):
+        rows = generator.integers(0, 120, 120)
+        gains.append(
+            np.mean(
+                [
+                    f1_score(gold[rows], first[seed][rows], average="macro")
+                    - f1_score(gold[rows], second[seed][rows], average="macro")
+                    for seed in generator.integers(0, 3, 3)
+                ]
+            )
+        )
+    ours = bootstrap_gain(gold, first, second, 2)
+    assert (ours.low, ours.high) == pytest.approx(np.percentile(gains, [2.5, 97.5]), abs=0.025)
+
+
+def test_without_a_true_gain_few_claims_are_made_where_seeds_differ() -> None:
+    """200 simulated experiments of five seeds, each arm's accuracy moving by 0.04 from seed to
+    seed: the interval has to cover the seeds and not the examples only."""
+    generator = np.random.default_rng(1)
+    claims = 0
+    for _ in range(200):
+        gold = generator.integers(0, 2, 200)
+        accuracy = np.clip(generator.normal(0.85, 0.04, (2, 5)), 0.5, 0.99)
+        arms = [noisy(gold, row, generator) for row in accuracy]
+        gain = bootstrap_gain(gold, *arms, 2, resamples=400)
+        claims += gain.low > 0
+    assert claims / 200 <= 0.07

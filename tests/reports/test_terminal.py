@@ -1,0 +1,51 @@
+"""The end of a run in the terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from rich.console import Console
+
+from ctkd_cli.evaluation.significance import Interval
+from ctkd_cli.evaluation.verdict import Verdict
+from ctkd_cli.reports.terminal import print_summary
+
+CONTROLS = ["alone", "stilts", "generic_teacher", "random_teacher", "shuffled_teacher", "probe"]
+
+
+def shown(seeds: list[int], overrides: list[str]) -> list[str]:
+    """Lines of the summary on a terminal of 80 columns."""
+    results: Any = SimpleNamespace(
+        arms=["teacher", *CONTROLS, "distilled"],
+        teachers={"teacher": {}},
+        controls=CONTROLS,
+        without={},
+        seeds=lambda arm: seeds,
+        mean=lambda arm, metric: 0.875,
+        overrides=overrides,
+        command=lambda *words: " ".join(["ctkd", "run", *words]),
+        directory=Path("outputs/run"),
+    )
+    verdict = Verdict("stilts", 0.9, 0.8, Interval(0.1, 0.05, 0.15), len(seeds), None)
+    stream = io.StringIO()
+    print_summary(results, verdict, Console(file=stream, width=80))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_every_arm_fits_in_80_columns() -> None:
+    lines = shown([1], ["lambda=1"])
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert all(arm in text for arm in CONTROLS)
+    assert "0.875" in text
+    assert text.index("distilled ") < text.index("alone ") < text.index("teacher (its own task)")
+
+
+def test_one_seed_leads_to_five_and_five_to_predictions() -> None:
+    one = shown([1], ["lambda=1", "seed=1", "hydra.run.dir=x"])
+    assert one[-1].split(maxsplit=1) == ["next:", "ctkd run -m lambda=1 seed=1,2,3,4,5"]
+    five = shown([1, 2, 3, 4, 5], [])
+    assert five[-1].split(maxsplit=1) == ["next:", "ctkd predict outputs/run FILE"]

@@ -1,0 +1,76 @@
+"""Joining what the teacher said to a lesson: by id, through the bridge, without leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from ctkd_cli import knowledge
+from ctkd_cli.bridges.identity import Identity
+from ctkd_cli.bridges.leep import Leep
+from ctkd_cli.knowledge import Knowledge
+from ctkd_cli.signals import join, shared_labels
+
+IDS = [f"example-{row}" for row in range(10)]
+LOGITS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+FEATURES = np.arange(40, dtype=np.float32).reshape(10, 4)
+SOURCE, TARGET = ("a", "b", "c"), ("b", "x")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Knowledge:
+    said = Knowledge(IDS, LOGITS, FEATURES, np.ones((3, 4), np.float32), np.zeros(3))
+    knowledge.write(tmp_path, said)
+    return knowledge.read(tmp_path)
+
+
+def test_rows_are_joined_by_id_in_any_order(store: Knowledge) -> None:
+    order = np.random.default_rng(1).permutation(10)[:6]
+    gold = np.array([0, 1, 0, 1, -1, -1])
+    joined, _ = join(store, [IDS[row] for row in order], gold, Identity(), SOURCE, TARGET)
+    np.testing.assert_array_equal(joined.logits, LOGITS[order])
+    np.testing.assert_array_equal(joined.features, FEATURES[order])
+    batch = joined.rows(np.array([2, 0]))
+    np.testing.assert_array_equal(batch["logits"].numpy(), LOGITS[order][[2, 0]])
+
+
+def test_an_unknown_example_is_an_error_not_a_neighbour(store: Knowledge) -> None:
+    with pytest.raises(KeyError):
+        store.positions(["example-1", "example-99"])
+
+
+def test_the_store_is_memory_mapped(store: Knowledge) -> None:
+    assert isinstance(store.logits, np.memmap)
+    assert isinstance(store.features, np.memmap)
+
+
+def test_shared_labels_are_pairs_by_name() -> None:
+    np.testing.assert_array_equal(shared_labels(("a", "b", "c"), ("c", "a")), [[0, 1], [2, 0]])
+    assert shared_labels(("a",), ("b",)).shape == (0, 2)
+
+
+def test_mapped_and_mass_by_hand(store: Knowledge) -> None:
+    joined, _ = join(store, IDS, np.full(10, -1), Identity(), SOURCE, TARGET)
+    np.testing.assert_allclose(joined.mapped, np.tile([1.0, 0.0], (10, 1)))
+    np.testing.assert_allclose(joined.mass, softmax(LOGITS, axis=1)[:, 1], rtol=1e-5)
+
+
+def test_a_labelled_example_never_hears_its_own_label(store: Knowledge) -> None:
+    """Rows 0 and 3 share the first fold: they hear a map fitted on the others alone."""
+    gold = np.array([0, 0, 0, 1, 1, 1, -1, -1, -1, -1])
+    joined, label_map = join(store, IDS, gold, Leep(), SOURCE, TARGET)
+    p = softmax(LOGITS.astype(np.float64), axis=1)
+    others = [1, 2, 4, 5]
+    without = Leep().fit(SOURCE, TARGET, p[others], gold[others])
+    np.testing.assert_allclose(joined.mapped[[0, 3]], without.apply(p[[0, 3]])[0], rtol=1e-6)
+    np.testing.assert_allclose(joined.mapped[6:], label_map.apply(p[6:])[0], rtol=1e-6)
+
+
+def test_an_only_example_of_its_label_hears_nothing(store: Knowledge) -> None:
+    gold = np.array([0, 0, 0, 1, -1, -1, -1, -1, -1, -1])
+    joined, _ = join(store, IDS, gold, Leep(), SOURCE, TARGET)
+    assert joined.mass[3] == 0
+    np.testing.assert_allclose(joined.mass[[0, 1, 2]], 1)
