@@ -13,13 +13,14 @@ from ctkd_cli.terms import Voice, cross
 if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.rundir import RunDirectory
-    from ctkd_cli.task import Task
+    from ctkd_cli.task import Split, Task
 
 
 def leave_one_out(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
+    pool: Split,
     voices: Sequence[Voice],
     rundir: RunDirectory,
 ) -> Iterator[Arm]:
@@ -31,6 +32,6 @@ def leave_one_out(
         rest = [voice for voice in voices if voice.name != left_out]
         if experiment.fusion == "merge":
             others = {name: task for name, task in sources.items() if name != left_out}
-            heard = hear(experiment, taught(experiment, others), target, rundir)
+            heard = hear(experiment, taught(experiment, others), pool, rundir)
             rest = [voice for _, voice in heard.values()]
         yield Arm(f"{WITHOUT}{left_out}", terms=cross(experiment, target, rest).terms)

@@ -6,7 +6,7 @@ differ in what an `Arm` says, and in nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import transformers
 
 from ctkd_cli import devices, inference
 from ctkd_cli.backbones._pooled import final_linear
+from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.learner import Teaching
 from ctkd_cli.tasks.base import Encoded
 from ctkd_cli.teacher import encode_validation
@@ -62,9 +63,18 @@ class Classroom:
     validation: tuple[Encoded, np.ndarray] | None
 
     @classmethod
-    def open(cls, experiment: Experiment, target: Task) -> Classroom:
+    def open(
+        cls, experiment: Experiment, target: Task, before: Classroom | None = None
+    ) -> Classroom:
+        """before: that of another seed, which has most likely read the same inputs."""
         preprocessor = experiment.student.preprocessor()
         kind = target.settings
+        if before is not None and all(
+            list(split.ids) == list(before.target.splits()[name].ids)
+            for name, split in target.splits().items()
+        ):
+            validation = before.validation and (before.validation[0], target.validation.labels)
+            return replace(before, experiment=experiment, target=target, validation=validation)
         return cls(
             experiment=experiment,
             target=target,
@@ -112,15 +122,25 @@ class Classroom:
 
     def examine(self, model: PreTrainedModel) -> np.ndarray:
         """Logits [N, K] on test, read once per arm."""
-        logits, _ = inference.read(
-            model, self.target.settings, self.test, self.preprocessor, self.experiment.device
-        )
-        return logits
+        return self._logits(model, self.test)
+
+    def validate(self, model: PreTrainedModel) -> np.ndarray | None:
+        """Logits [N, K] on validation, None when the task has none."""
+        return None if self.validation is None else self._logits(model, self.validation[0])
+
+    def candidate(self, model: PreTrainedModel, folder: Path) -> Candidate:
+        """A student, saved in `folder`, to have its efficiency measured."""
+        return Candidate(model, self.test, self.preprocessor, folder)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """The student with its preprocessor, as from_pretrained loads it."""
         model.save_pretrained(folder)
         self.preprocessor.save_pretrained(folder)
+
+    def _logits(self, model: PreTrainedModel, encoded: Encoded) -> np.ndarray:
+        kind, device = self.target.settings, self.experiment.device
+        logits, _ = inference.read(model, kind, encoded, self.preprocessor, device)
+        return logits
 
     def truncated(self) -> dict[str, int]:
         """Examples that lost content to the length limit, per split."""

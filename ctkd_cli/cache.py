@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 MANIFEST = "MANIFEST.json"
-FORMAT = 1  # part of every key: raise it when the meaning of a stored file changes
+FORMAT = 2  # part of every key: raise it when the meaning of a stored file changes
 
 
 def cache_root() -> Path:

@@ -71,6 +71,7 @@ class LiveDisplay:
             console=Console(stderr=True),
         )
         self._tasks = {title: self._add(title) for title in titles}
+        self._seconds: dict[str, float] = {}
 
     def __enter__(self) -> LiveDisplay:
         self._progress.start()
@@ -90,13 +91,13 @@ class LiveDisplay:
         shown: dict[str, Any] = {"figures": format_figures(figures)} if figures else {}
         self._progress.update(self._tasks[title], completed=done, total=total, **shown)
 
-    def done(self, title: str, seconds: float, outcome: str) -> None:
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None:
         task = self._progress.tasks[self._tasks[title]]
-        total = task.total or 1
+        self._seconds[title] = self._seconds.get(title, 0.0) + seconds
         shown: dict[str, Any] = {"figures": escape(outcome)} if outcome else {}
-        self._progress.update(
-            task.id, completed=total, total=total, clock=f"{seconds:.1f} s", **shown
-        )
+        if for_good:
+            shown["completed"] = shown["total"] = task.total or 1
+        self._progress.update(task.id, clock=f"{self._seconds[title]:.1f} s", **shown)
 
     def note(self, message: str) -> None:
         self._progress.console.print(Text(f"note: {printable(message)}", style="yellow"))
@@ -120,7 +121,7 @@ class PlainDisplay:
         if time.monotonic() - self._spoke > QUIET_SECONDS:
             self._say(f"{title}: {done}/{total} {format_figures(figures)}".rstrip())
 
-    def done(self, title: str, seconds: float, outcome: str) -> None:
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None:
         self._say(f"{title}: {outcome or 'done'} in {seconds:.1f} s")
 
     def note(self, message: str) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.keys import Variant
     from ctkd_cli.rundir import RunDirectory, Stage
-    from ctkd_cli.task import Task
+    from ctkd_cli.task import Split, Task
 
 SMOOTHING = 0.1
 SOURCE_ARM = "stilts on source"  # the first half of stilts, in events and on the display
@@ -52,11 +52,12 @@ def of(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
+    pool: Split,
     terms: tuple[Term, ...],
     rundir: RunDirectory,
 ) -> Iterator[Arm | Answered]:
     """The control arms that an experiment asks for, each made ready when its turn comes. `sources`
-    have a teacher each, which said what is in `terms`."""
+    have a teacher each, which said what is in `terms` of the inputs in `pool`."""
     for name in experiment.controls.arms:
         arm = Arm(name, "control")
         if name == "stilts":
@@ -67,9 +68,9 @@ def of(
         elif name == "label_smoothing":
             yield replace(arm, label_smoothing=SMOOTHING)
         elif name in PROBED:
-            yield _probe(experiment, sources, target, rundir, name)
+            yield _probe(experiment, sources, target, pool, rundir, name)
         else:
-            heard = hear(experiment, sources, target, rundir, TEACHERS[name])
+            heard = hear(experiment, sources, pool, rundir, TEACHERS[name])
             voices = [voice.probed(target) for _, voice in heard.values()]
             yield replace(arm, terms=cross(experiment, target, voices).terms)
 
@@ -87,15 +88,16 @@ def _probe(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
+    pool: Split,
     rundir: RunDirectory,
     name: str,
 ) -> Answered:
     """A linear probe on what teachers see in the test inputs, their features side by side."""
-    heard = hear(experiment, sources, target, rundir, PROBED[name])
+    heard = hear(experiment, sources, pool, rundir, PROBED[name])
     ids, train, test = list(target.train.ids), [], []
     for teacher, voice in heard.values():
         train.append(voice.knowledge.features[voice.knowledge.positions(ids)])
-        of_test = listen(experiment, teacher, target, rundir, target.test)
+        of_test = listen(experiment, teacher, target.test, rundir)
         test.append(of_test.features[of_test.positions(target.test.ids)])
     with rundir.stage("control", name):
         probe = linear_probe(np.concatenate(train, axis=1), target.train.labels)

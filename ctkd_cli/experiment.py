@@ -119,7 +119,17 @@ class Experiment(Frozen):
     )
     fusion: Fusion = Field("leep", description="how several sources are put together")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="how many seeds one run takes: seed, seed + 1, and so on"
+    )
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
+
+    def turns(self) -> list[Experiment]:
+        """This experiment once for each of its seeds."""
+        return [
+            self.model_copy(update={"seed": self.seed + turn, "seeds": 1})
+            for turn in range(self.seeds)
+        ]
 
     @property
     def sources(self) -> dict[str, AnyTask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -38,14 +39,16 @@ def stilts_key(experiment: Experiment, source: Task) -> str:
     )
 
 
-def knowledge_key(experiment: Experiment, teacher: str, target: Task, inputs: Split) -> str:
-    """What decides a knowledge store: the teacher and the inputs it reads. Labels have no part in
-    it, so seeds that draw other labelled examples share one store."""
-    read = fingerprint(target.settings, (), [inputs.without_labels()])
+def knowledge_key(experiment: Experiment, teacher: str, inputs: Split) -> str:
+    """What decides a knowledge store: the teacher and the target inputs it reads. Labels have no
+    part in it, so seeds that draw other labelled examples share one store."""
+    read = fingerprint(experiment.target, (), [inputs.without_labels()])
     return content_key(teacher, read, experiment.device.precision)
 
 
-def target_pool(target: Task) -> Split:
-    """Target inputs without their labels, in an order that no seed decides."""
-    pool = concatenate(target.train, target.validation)
-    return pool.select(np.argsort(np.array(pool.ids))).without_labels()
+def target_pool(*targets: Task) -> Split:
+    """What students may train on, without labels and in an order that no seed decides. targets:
+    one task, as several seeds draw it."""
+    pool = reduce(concatenate, (split for t in targets for split in (t.train, t.validation)))
+    _, rows = np.unique(np.array(pool.ids), return_index=True)
+    return pool.select(rows).without_labels()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,23 +15,25 @@ from ctkd_cli import (
     console,
     controls,
     devices,
-    environment,
     interruption,
     predictions,
+    record,
     reports,
 )
 from ctkd_cli import sources as source_side
 from ctkd_cli import task as tasks
-from ctkd_cli.bridges.base import stacked
-from ctkd_cli.config_files import user_config_dir
-from ctkd_cli.reports.results import WITHOUT
-from ctkd_cli.rundir import RunDirectory, write_atomically
-from ctkd_cli.teacher import arm_of
-from ctkd_cli.terms import Crossing, Voice, cross, hint_of
+from ctkd_cli.evaluation.efficiency import side_by_side
+from ctkd_cli.keys import target_pool
+from ctkd_cli.reports.results import ON_TARGET, WITHOUT
+from ctkd_cli.rundir import RunDirectory, Turn
+from ctkd_cli.teacher import Teacher, arm_of, listen
+from ctkd_cli.terms import Crossing, Voice, cross
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.task import Task
+    from ctkd_cli.task import Split, Task
 
 
 def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
@@ -42,47 +43,102 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
     go together; RunFailed when the run began and could not end; Interrupted.
     """
     sources = source_side.load(experiment)
-    target = tasks.load(experiment.target, experiment.seed)
+    turns = experiment.turns()
+    targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
     taught = source_side.taught(experiment, sources)
-    compatibility.require(experiment, taught, target)
+    for target in targets:
+        compatibility.require(experiment, taught, target)
     devices.resolve(experiment.device)
     devices.set_threads(experiment.device)
 
     with _running(directory, experiment, sources) as rundir:
-        classroom = arms.Classroom.open(experiment, target)
-        _write_provenance(rundir, experiment, overrides)
-        _tell_facts(rundir, "target", target, classroom.truncated())
-
-        heard = source_side.hear(experiment, taught, target, rundir)
-        said = []
-        for name, (teacher, _) in heard.items():
-            source, title = taught[name], arm_of(name if len(heard) > 1 else "")
-            _tell_facts(rundir, "source", source, teacher.truncated, name=name, arm=title)
-            seed = experiment.teacher.seed
-            said.append(predictions.table(title, seed, source, teacher.test_logits))
-        voices = [voice for _, voice in heard.values()]
-        crossing = cross(experiment, target, voices)
-        _tell_crossing(rundir, crossing)
-        _tell_hints(rundir, target, voices)
-
-        students = (arms.Arm("alone"), arms.Arm("distilled", terms=crossing.terms))
-        without = ablation.leave_one_out(experiment, sources, target, voices, rundir)
-        others = controls.of(experiment, taught, target, crossing.terms, rundir)
-        for arm in chain(students, without, others):
-            if isinstance(arm, arms.Answered):
-                logits = arm.logits
-            else:
-                student = classroom.teach(arm, rundir)
-                logits = classroom.examine(student)
-                if arm.name == "distilled":
-                    classroom.save(student, rundir.path / "student")
-            said.append(predictions.table(arm.name, experiment.seed, target, logits))
-
+        record.provenance(rundir, experiment, overrides)
+        pool = target_pool(*targets)
+        heard = source_side.hear(experiment, taught, pool, rundir)
+        said = list(_teachers_say(experiment, taught, heard, rundir))
+        classroom = None
+        for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
+            with rundir.turn(Turn(turn.seed, position, len(turns))):
+                classroom = arms.Classroom.open(turn, target, classroom)
+                said += _taught(classroom, sources, taught, heard, pool, rundir)
         with rundir.stage("evaluation"):
             predictions.write(rundir.path / "predictions.parquet", said)
             metrics = reports.write_reports(rundir.path)
     reports.print_summary(directory)
     return metrics
+
+
+def _teachers_say(
+    experiment: Experiment,
+    taught: Mapping[str, Task],
+    heard: Mapping[str, tuple[Teacher, Voice]],
+    rundir: RunDirectory,
+) -> Iterator[pa.Table]:
+    """Each teacher on its own task."""
+    for name, (teacher, _) in heard.items():
+        source, title = taught[name], arm_of(name if len(heard) > 1 else "")
+        record.facts(rundir, "source", source, teacher.truncated, name=name, arm=title)
+        record.temperature(rundir, title, teacher.validation_logits, source.validation.labels)
+        yield predictions.table(title, experiment.teacher.seed, source, teacher.test_logits)
+
+
+def _taught(
+    classroom: arms.Classroom,
+    sources: Mapping[str, Task],
+    taught: Mapping[str, Task],
+    heard: Mapping[str, tuple[Teacher, Voice]],
+    pool: Split,
+    rundir: RunDirectory,
+) -> Iterator[pa.Table]:
+    """One seed: what crosses the bridge, and every arm on target test."""
+    experiment, target = classroom.experiment, classroom.target
+    first = rundir.is_first_turn
+    if first:
+        record.facts(rundir, "target", target, classroom.truncated())
+    voices = [voice for _, voice in heard.values()]
+    crossing = cross(experiment, target, voices)
+    record.crossing(rundir, crossing)
+    record.hints(rundir, target, voices)
+    yield _through_the_bridge(experiment, target, heard, crossing, rundir)
+
+    students = (arms.Arm("alone"), arms.Arm("distilled", terms=crossing.terms))
+    without = ablation.leave_one_out(experiment, sources, target, pool, voices, rundir)
+    others = controls.of(experiment, taught, target, pool, crossing.terms, rundir)
+    for arm in chain(students, without, others):
+        if isinstance(arm, arms.Answered):
+            logits = arm.logits
+        else:
+            student = classroom.teach(arm, rundir)
+            logits = classroom.examine(student)
+            validation = classroom.validate(student)
+            record.temperature(rundir, arm.name, validation, target.validation.labels)
+            if first and arm.name == "distilled":
+                folder = rundir.path / "student"
+                classroom.save(student, folder)
+                (teacher, _), *_ = heard.values()
+                candidates = {
+                    "teacher": teacher.candidate(experiment, target.test),
+                    "student": classroom.candidate(student, folder),
+                }
+                measured = side_by_side(candidates, target.settings, experiment.device)
+                record.efficiency(rundir, measured)
+        yield predictions.table(arm.name, experiment.seed, target, logits)
+
+
+def _through_the_bridge(
+    experiment: Experiment,
+    target: Task,
+    heard: Mapping[str, tuple[Teacher, Voice]],
+    crossing: Crossing,
+    rundir: RunDirectory,
+) -> pa.Table:
+    """What the teachers themselves say of target test, in the target's labels."""
+    of_test = {
+        name: listen(experiment, teacher, target.test, rundir, of_test=True)
+        for name, (teacher, _) in heard.items()
+    }
+    logits = crossing.opinion(of_test, list(target.test.ids))
+    return predictions.table(ON_TARGET, experiment.seed, target, logits)
 
 
 @contextmanager
@@ -95,6 +151,7 @@ def _running(
     left_out = [f"student {WITHOUT}{name}" for name in sources] if len(sources) > 1 else []
     titles = [
         *(f"{stage}{name}" for name in teachers for stage in ("teacher", "knowledge")),
+        *(f"evaluation teacher{name}" for name in teachers),
         "student alone",
         "student distilled",
         *left_out,
@@ -113,70 +170,3 @@ def _running(
             rundir.finish("failed", f"{type(error).__name__}: {error}")
             raise
         rundir.finish("complete")
-
-
-def _write_provenance(
-    rundir: RunDirectory, experiment: Experiment, overrides: Sequence[str]
-) -> None:
-    """What was asked for, and what it ran on."""
-    rundir.write_yaml("config.yaml", experiment.model_dump(mode="json", by_alias=True))
-    rundir.write_yaml("overrides.yaml", list(overrides))
-    models = {"teacher": experiment.teacher, "student": experiment.student}
-    weights = {role: backbone.fingerprint() for role, backbone in models.items()}
-    facts = {**environment.describe(), "config_dir": user_config_dir(), "backbones": weights}
-    rundir.write_json("environment.json", facts)
-    sizes = {role: {"parameters": model.size().parameters} for role, model in models.items()}
-    rundir.event("data", "models", **sizes)
-
-
-def _tell_facts(
-    rundir: RunDirectory, role: str, task: Task, truncated: dict[str, int], **more: str
-) -> None:
-    """What the reports say of a task, as an event; `truncated` as its reader counted it."""
-    called = more.get("name", role)
-    for note in task.notes:
-        rundir.note(f"{called}: {note}")
-    for split, n in truncated.items():
-        if n:
-            rundir.note(f"{called}: {n} of {split} lost content to the length limit")
-    rundir.event(
-        "data",
-        "facts",
-        role=role,
-        kind=task.settings.kind,
-        reader=task.readers,
-        licence=task.licences,
-        labels=list(task.labels),
-        counts=task.counts(),
-        unlabelled=len(task.train) - len(task.labelled),
-        truncated=truncated,
-        notes=list(task.notes),
-        fingerprint=task.fingerprint,
-        **more,
-    )
-
-
-def _tell_crossing(rundir: RunDirectory, crossing: Crossing) -> None:
-    """label_map.csv, and what the reports say of it."""
-    label_map = stacked(crossing.label_maps)
-    write_atomically(rundir.path / "label_map.csv", label_map.to_csv())
-    rundir.event(
-        "bridge",
-        "done",
-        coverage=label_map.coverage,
-        entropy=label_map.entropy.tolist(),
-        hash=label_map.hash(),
-        shares=crossing.shares,
-        weights={term.name: float(term.weight.mean()) for term in crossing.terms},
-    )
-    if unmapped := label_map.unmapped:
-        rundir.note(f"source labels that lead nowhere: {', '.join(unmapped)}")
-    if unreached := label_map.unreached:
-        rundir.note(f"target labels that no source label leads to: {', '.join(unreached)}")
-
-
-def _tell_hints(rundir: RunDirectory, target: Task, voices: Sequence[Voice]) -> None:
-    """Whether the teachers' words fit the target's labels, before any student has heard them."""
-    for voice in voices:
-        found = hint_of(voice, target)
-        rundir.event("transfer", "hint", name=voice.name, **asdict(found))

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +23,21 @@ class Display(Protocol):
 
     def started(self, title: str, detail: str) -> None: ...
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
     def note(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One of the seeds of a run, and its place among them."""
+
+    seed: int
+    position: int
+    of: int
+
+    @property
+    def is_last(self) -> bool:
+        return self.position == self.of - 1
 
 
 class RunDirectory:
@@ -35,12 +49,14 @@ class RunDirectory:
         self.path = path
         self._display = display
         self._stages: dict[str, float] = {}
+        self._turn: Turn | None = None
         self._began = time.time()
         self._write_status("running")
 
     def event(self, stage: str, event: str, **figures: Any) -> None:
         """Append one line to events.jsonl."""
-        line = {"time": _now(), "stage": stage, "event": event, **figures}
+        seed = {} if self._turn is None else {"seed": self._turn.seed}
+        line = {"time": _now(), "stage": stage, "event": event, **seed, **figures}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -49,21 +65,37 @@ class RunDirectory:
         self._log(message)
         self._display.note(message)
 
+    @property
+    def is_first_turn(self) -> bool:
+        return self._turn is None or self._turn.position == 0
+
+    @contextmanager
+    def turn(self, turn: Turn) -> Iterator[None]:
+        """Events that happen in here are of one seed, and stages will begin again for the next."""
+        self._turn = turn
+        try:
+            yield
+        finally:
+            self._turn = None
+
     @contextmanager
     def stage(self, stage: str, arm: str = "", detail: str = "") -> Iterator[Stage]:
         """A part of the run, timed. Stages of several arms have the arm's name too."""
         title = f"{stage} {arm}".strip()
+        turn = self._turn
+        if turn is not None and turn.of > 1:
+            detail = f"{detail}, seed {turn.seed}" if detail else f"seed {turn.seed}"
         names = {"arm": arm} if arm else {}
         self.event(stage, "start", **names, detail=detail)
         self._log(f"{title}: {detail}" if detail else title)
         self._display.started(title, detail)
         began = time.monotonic()
-        current = Stage(self, self._display, stage, title)
+        current = Stage(self, self._display, stage, title, turn)
         yield current
         seconds = time.monotonic() - began
         self._stages[title] = self._stages.get(title, 0.0) + seconds
         self.event(stage, "done", **names, seconds=round(seconds, 3))
-        self._display.done(title, seconds, current.outcome)
+        self._display.done(title, seconds, current.outcome, turn is None or turn.is_last)
         self._write_status("running")
 
     def finish(self, status: str, reason: str = "") -> None:
@@ -99,11 +131,19 @@ class RunDirectory:
 class Stage:
     """What a stage can say while it runs."""
 
-    def __init__(self, directory: RunDirectory, display: Display, name: str, title: str) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        display: Display,
+        name: str,
+        title: str,
+        turn: Turn | None = None,
+    ) -> None:
         self._directory = directory
         self._display = display
         self._name = name
         self._title = title
+        self._turn = turn or Turn(0, 0, 1)
         self.outcome = ""  # shown when the stage ends
 
     def event(self, event: str, **figures: Any) -> None:
@@ -113,7 +153,8 @@ class Stage:
         """Move the display on; `figures` are shown beside the bar. Ends here when the user has
         asked for it."""
         interruption.check()
-        self._display.progress(self._title, done, total, figures)
+        before = self._turn.position * total  # a bar goes over all seeds
+        self._display.progress(self._title, before + done, self._turn.of * total, figures)
 
     def reused(self) -> None:
         """Say that the stage's result was there already."""

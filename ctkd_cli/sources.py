@@ -46,18 +46,18 @@ def taught(experiment: Experiment, sources: Mapping[str, Task]) -> dict[str, Tas
 def hear(
     experiment: Experiment,
     sources: Mapping[str, Task],
-    target: Task,
+    inputs: Split,
     rundir: RunDirectory,
     variant: Variant = "trained",
 ) -> dict[str, tuple[Teacher, Voice]]:
-    """A teacher for each task, and what it says of the target inputs."""
+    """A teacher for each task, and what it says of target inputs."""
     from ctkd_cli import teacher as teachers
 
     found = {}
     for name, source in sources.items():
         called = name if len(sources) > 1 else ""
         teacher = teachers.prepare(experiment, source, rundir, variant, called)
-        knowledge = teachers.listen(experiment, teacher, target, rundir)
+        knowledge = teachers.listen(experiment, teacher, inputs, rundir)
         found[name] = teacher, Voice(name, source.labels, knowledge)
     return found
 

@@ -13,7 +13,8 @@ import transformers
 from ctkd_cli import devices, inference, knowledge
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.cache import Cache
-from ctkd_cli.keys import Variant, knowledge_key, target_pool, teacher_key
+from ctkd_cli.evaluation.efficiency import Candidate
+from ctkd_cli.keys import Variant, knowledge_key, teacher_key
 from ctkd_cli.knowledge import Knowledge
 from ctkd_cli.task import Split, Task
 from ctkd_cli.training import Lesson, fit
@@ -39,6 +40,12 @@ class Teacher:
         return np.asarray(np.load(self.folder / "test_logits.npy"))
 
     @property
+    def validation_logits(self) -> np.ndarray | None:
+        """[N, K_S] on the source task's validation split; None when it has none."""
+        file = self.folder / "validation_logits.npy"
+        return np.asarray(np.load(file)) if file.exists() else None
+
+    @property
     def truncated(self) -> dict[str, int]:
         """Source examples that lost content to the length limit, per split."""
         counts: dict[str, int] = json.loads((self.folder / "truncated.json").read_text())
@@ -46,6 +53,13 @@ class Teacher:
 
     def load(self, experiment: Experiment) -> PreTrainedModel:
         return experiment.teacher.load_trained(self.folder / "model")
+
+    def candidate(self, experiment: Experiment, inputs: Split) -> Candidate:
+        """The teacher, reading these inputs, to have its efficiency measured."""
+        preprocessor = experiment.teacher.preprocessor()
+        encoded = experiment.target.encode(inputs.inputs, preprocessor)
+        model = self.load(experiment).to(devices.resolve(experiment.device))
+        return Candidate(model, encoded, preprocessor, self.folder / "model")
 
 
 def arm_of(name: str) -> str:
@@ -81,16 +95,17 @@ def prepare(
 def listen(
     experiment: Experiment,
     teacher: Teacher,
-    target: Task,
+    inputs: Split,
     rundir: RunDirectory,
-    inputs: Split | None = None,
+    of_test: bool = False,
 ) -> Knowledge:
-    """What the teacher says of target inputs; by default of all that a student may train on."""
-    inputs = target_pool(target) if inputs is None else inputs
-    with rundir.stage("knowledge", teacher.arm, detail=f"{len(inputs)} target inputs") as stage:
+    """What the teacher says of target inputs."""
+    name = "evaluation" if of_test else "knowledge"
+    arm = f"{arm_of('')} {teacher.arm}".strip() if of_test else teacher.arm
+    with rundir.stage(name, arm, detail=f"{len(inputs)} target inputs") as stage:
         folder, reused = Cache("knowledge").get(
-            knowledge_key(experiment, teacher.key, target, inputs),
-            lambda folder: _listen(experiment, teacher, target.settings, inputs, stage, folder),
+            knowledge_key(experiment, teacher.key, inputs),
+            lambda folder: _listen(experiment, teacher, inputs, stage, folder),
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
         )
         if reused:
@@ -108,6 +123,7 @@ def _make(
     transformers.set_seed(settings.seed)
     train = kind.encode(source.train.inputs, preprocessor)
     test = kind.encode(source.test.inputs, preprocessor)
+    validation = encode_validation(source, preprocessor)
     truncated = {"train": train.truncated, "test": test.truncated}
     (folder / "truncated.json").write_text(json.dumps(truncated))
     if settings.fine_tuned and variant == "trained":
@@ -117,13 +133,7 @@ def _make(
     if not settings.fine_tuned and variant == "trained":
         fit(
             model,
-            Lesson(
-                kind,
-                train,
-                source.train.labels,
-                preprocessor,
-                validation=encode_validation(source, preprocessor),
-            ),
+            Lesson(kind, train, source.train.labels, preprocessor, validation=validation),
             settings.training,
             experiment.device,
             settings.seed,
@@ -131,15 +141,18 @@ def _make(
             stage,
             folder / "checkpoints",
         )
-    logits, _ = inference.read(model, kind, test, preprocessor, experiment.device)
-    np.save(folder / "test_logits.npy", logits)
+    read = {"test": test} | ({"validation": validation[0]} if validation else {})
+    for part, encoded in read.items():
+        logits, _ = inference.read(model, kind, encoded, preprocessor, experiment.device)
+        np.save(folder / f"{part}_logits.npy", logits)
     model.save_pretrained(folder / "model")
     preprocessor.save_pretrained(folder / "model")
 
 
 def _listen(
-    experiment: Experiment, teacher: Teacher, kind: Kind, pool: Split, stage: Stage, folder: Path
+    experiment: Experiment, teacher: Teacher, pool: Split, stage: Stage, folder: Path
 ) -> None:
+    kind = experiment.target
     model = teacher.load(experiment).to(devices.resolve(experiment.device))
     preprocessor = experiment.teacher.preprocessor()
     logits, features = inference.read(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from ctkd_cli import fusion
 from ctkd_cli.evaluation import transfer
@@ -70,6 +71,16 @@ class Crossing:
     terms: tuple[Term, ...]
     label_maps: dict[str, LabelMap]
     shares: dict[str, float]
+
+    def opinion(self, said: Mapping[str, Knowledge], ids: Sequence[str]) -> np.ndarray:
+        """Log-probabilities [N, K_T] that the teachers give examples in the target's labels,
+        each with its share; said: of these examples, by voice."""
+        mixed: np.ndarray | float = 0.0
+        for name, knowledge in said.items():
+            probabilities = softmax(knowledge.logits[knowledge.positions(ids)], axis=1)
+            q, _ = self.label_maps[name].apply(probabilities)
+            mixed = mixed + self.shares[name] * q
+        return np.log(np.maximum(mixed, 1e-12))
 
 
 def cross(experiment: Experiment, target: Task, voices: Sequence[Voice]) -> Crossing:

@@ -66,7 +66,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, tiny_run: list[str]) -> Path:
 
 def test_every_control_is_an_arm(full: Path) -> None:
     arms = Results.read(full).arms
-    assert arms == ["teacher", "alone", "distilled", *NAMES]
+    assert arms == ["teacher", "teacher_on_target", "alone", "distilled", *NAMES]
     metrics = json.loads((full / "metrics.json").read_text())
     controls = {arm: metrics[f"{arm}/macro_f1"] for arm in ("alone", *NAMES)}
     gain = metrics["distilled/macro_f1"] - max(controls.values())
@@ -89,8 +89,10 @@ def test_controls_reuse_what_is_there(ctkd: Ctkd, tiny_run: list[str], full: Pat
     (run,) = Path("outputs").iterdir()
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     reused = [event["stage"] for event in events if event["event"] == "reused"]
-    # teachers: trained, generic, random, and again for the probes, which also hear of the test
-    assert sorted(reused) == ["control"] + 7 * ["knowledge"] + 5 * ["teacher"]
+    # teachers: trained, generic, random, and again for the probes, which also hear of the test,
+    # as the evaluation does of the trained one's
+    expected = ["control", "evaluation"] + 7 * ["knowledge"] + 5 * ["teacher"]
+    assert sorted(reused) == expected
 
 
 def test_a_probe_is_logistic_regression_on_the_teachers_features(full: Path) -> None:

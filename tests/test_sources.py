@@ -129,7 +129,8 @@ def test_a_run_tells_what_each_source_brought(ctkd: Ctkd, two_sources: list[str]
     results = Results.read(run)
     teachers = ["teacher"] if how == "merge" else ["teacher_first", "teacher_second"]
     assert results.arms == [
-        *teachers, "alone", "distilled", "without_first", "without_second", "stilts",
+        *teachers, "teacher_on_target", "alone", "distilled", "without_first", "without_second",
+        "stilts",
     ]  # fmt: skip
     assert results.controls == ["alone", "stilts"]  # an arm without a source is no control
     if how == "merge":
@@ -138,7 +139,7 @@ def test_a_run_tells_what_each_source_brought(ctkd: Ctkd, two_sources: list[str]
         assert results.labels("teacher_second") == ["sport", "tech"]
         assert sum(results.shares.values()) == pytest.approx(1)
         assert (run / "label_map.csv").read_text().count("second: ") == 2
-        step = results.steps()["distilled"][0]
+        step = results.steps["distilled"][0][0]
         kd = step["kd/first"] + step["kd/second"]
         assert step["kd"] == pytest.approx(kd, rel=1e-5)
     page = (run / "report.html").read_text()

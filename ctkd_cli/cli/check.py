@@ -102,7 +102,7 @@ def heard_before(
     found = {}
     for name, source in sources.items():
         teacher = teacher_key(experiment, source)
-        key = knowledge_key(experiment, teacher, target, target_pool(target))
+        key = knowledge_key(experiment, teacher, target_pool(target))
         if entry := Cache("knowledge").find(key):
             found[name] = Voice(name, source.labels, read(entry))
     return found

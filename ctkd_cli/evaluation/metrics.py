@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from scipy.special import rel_entr
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 BINS = 15
 
 
-def score(
-    labels: Sequence[str], gold: Sequence[str], predicted: Sequence[str], probabilities: np.ndarray
-) -> dict[str, float]:
-    """All scores of one arm with one seed.
-
-    labels: the task's K labels, in the order of the columns of probabilities [N, K].
-    """
-    index = {label: position for position, label in enumerate(labels)}
-    gold_rows = np.array([index[label] for label in gold])
-    f1 = {
-        average: float(
-            f1_score(gold, predicted, labels=list(labels), average=average, zero_division=0)
-        )
-        for average in ("macro", "weighted")
-    }
+def score(gold: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """All scores of one arm with one seed; gold, predicted: [N] label indices, probabilities:
+    [N, K]."""
+    labels = range(probabilities.shape[1])
+    weighted = f1_score(gold, predicted, labels=labels, average="weighted", zero_division=0)
     return {
-        "macro_f1": f1["macro"],
-        "weighted_f1": f1["weighted"],
+        "macro_f1": macro_f1(gold, predicted, len(labels)),
+        "weighted_f1": float(weighted),
         "accuracy": float(accuracy_score(gold, predicted)),
-        "nll": float(log_loss(gold_rows, probabilities, labels=range(len(labels)))),
-        "brier": brier(probabilities, gold_rows),
-        "ece": expected_calibration_error(probabilities, gold_rows),
+        **confidence_scores(gold, probabilities),
+    }
+
+
+def macro_f1(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> float:
+    """Mean F1 over labels; [N] label indices both. A label that neither has counts as 0."""
+    labels = range(n_labels)
+    return float(f1_score(gold, predicted, labels=labels, average="macro", zero_division=0))
+
+
+def confidence_scores(gold: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """How far probabilities [N, K] can be believed: NLL in nats, Brier, ECE."""
+    return {
+        "nll": float(log_loss(gold, probabilities, labels=range(probabilities.shape[1]))),
+        "brier": brier(probabilities, gold),
+        "ece": expected_calibration_error(probabilities, gold),
+    }
+
+
+def fidelity(teacher: np.ndarray, student: np.ndarray) -> dict[str, float]:
+    """How far a student does as its teacher does; both [N, K] probabilities of the same examples.
+
+    teacher_agreement: share of examples with the same top label. teacher_kl: mean KL(teacher ||
+    student) in nats. Source: Stanton et al., NeurIPS 2021 (arXiv 2106.05945).
+    """
+    same = teacher.argmax(axis=1) == student.argmax(axis=1)
+    return {
+        "teacher_agreement": float(same.mean()),
+        "teacher_kl": float(rel_entr(teacher, np.maximum(student, 1e-12)).sum(axis=1).mean()),
     }
 
 

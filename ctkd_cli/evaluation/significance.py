@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from ctkd_cli.evaluation.metrics import macro_f1
+
 LEVEL = 0.95
 RESAMPLES = 10_000
 CELLS = 1_000_000  # drawn at a time, to bound memory
@@ -78,6 +80,34 @@ def bootstrap_gain(
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(np.concatenate(gains), [tail, 100 - tail])
     return Interval(float(observed[0] - observed[1]), float(low), float(high))
+
+
+def gain(
+    gold: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    n_labels: int,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Gain in macro-F1 of `first` over `second`, both [S, N], with an interval that can be trusted
+    with few seeds too.
+
+    The bootstrap covers seeds and test examples, but with a handful of seeds its percentiles are
+    too narrow for what seeds do (with two, and 2,000 examples, it claims a gain in one case of six
+    without any).
+    Student's t-interval of the seeds' gains knows how few they are, but takes the test examples
+    for granted. At each end the more careful of the two counts. With a single seed there is the
+    bootstrap only, and it covers the choice of test examples.
+    """
+    found = bootstrap_gain(gold, first, second, n_labels, resamples)
+    if len(first) < 2:
+        return found
+    seeds = t_interval(
+        [macro_f1(gold, a, n_labels) - macro_f1(gold, b, n_labels)
+         for a, b in zip(first, second, strict=True)]
+    )  # fmt: skip
+    low, high = min(found.low, seeds.low), max(found.high, seeds.high)
+    return Interval(found.estimate, max(low, -1.0), min(high, 1.0))  # t knows of no ends
 
 
 def mcnemar(gold: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:

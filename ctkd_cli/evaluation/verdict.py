@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctkd_cli.evaluation.significance import Interval, bootstrap_gain, mcnemar
+from ctkd_cli.evaluation import significance
+from ctkd_cli.evaluation.significance import Interval, mcnemar
 
 if TYPE_CHECKING:
     from ctkd_cli.reports.results import Results
@@ -66,7 +67,7 @@ class Verdict:
             return ""
         return (
             "One seed: the interval covers the choice of test examples only, not initialisation, "
-            "order or the labelled subset. Try -m seed=1,2,3,4,5."
+            "order or the labelled subset. Try seeds=5."
         )
 
 
@@ -76,7 +77,7 @@ def reach(results: Results) -> Verdict:
     control = max(sorted(means), key=lambda arm: means[arm])
     gold = results.gold_rows("distilled")
     first, second = results.predicted_rows("distilled"), results.predicted_rows(control)
-    gain = bootstrap_gain(gold, first, second, len(results.labels("distilled")))
+    gain = significance.gain(gold, first, second, len(results.labels("distilled")))
     n_seeds = len(first)
     return Verdict(
         control=control,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctkd_cli.evaluation.significance import Interval, bootstrap_gain
+from ctkd_cli.evaluation import significance
+from ctkd_cli.evaluation.significance import Interval
 
 if TYPE_CHECKING:
     from ctkd_cli.reports.results import Results
@@ -17,9 +18,9 @@ IDLE, DROWNING = 0.01, 0.99  # shares of the gradient beyond which a term is war
 
 @dataclass(frozen=True)
 class Entry:
-    """A term of the objective. weight: lambda times the term's own, mean over training. first,
-    last: its weighted value, before lambda. share: mean
-    share of the gradient norm on the student's features; None when it was never measured."""
+    """A term of the objective; means over seeds. weight: lambda times the term's own, mean over
+    training. first, last: its weighted value, before lambda. share: mean share of the gradient norm
+    on the student's features; None when it was never measured."""
 
     term: str
     weight: float
@@ -31,9 +32,20 @@ class Entry:
 
 def ledger(results: Results) -> list[Entry]:
     """What each term of the distilled student's objective contributed; [] when it had only one."""
-    events = [event for event in results.steps().get("distilled", []) if "kd" in event]
-    if not events:
+    seeds = [
+        [event for event in events if "kd" in event]
+        for events in results.steps.get("distilled", [])
+    ]
+    if not any(seeds):
         return []
+    events = [event for of_seed in seeds for event in of_seed]
+
+    def values(figure: str) -> tuple[float, float]:
+        first, last = (
+            float(np.mean([of_seed[place][figure] for of_seed in seeds])) for place in (0, -1)
+        )
+        return first, last
+
     names = [figure.removeprefix("kd/") for figure in events[0] if figure.startswith("kd/")]
     kds = {name: f"/{name}" for name in names} or {results.config["loss"]["name"]: ""}
     measured = [event for event in events if "kd_share" in event]
@@ -44,17 +56,11 @@ def ledger(results: Results) -> list[Entry]:
 
     of_kd = mean("kd_share")
     lambda_ = float(np.mean([event["lambda"] for event in events]))
-    entries = [
-        _entry("cross-entropy", 1.0, (events[0]["ce"], events[-1]["ce"]),
-               None if of_kd is None else 1 - of_kd)
-    ]  # fmt: skip
+    entries = [_entry("cross-entropy", 1.0, values("ce"), None if of_kd is None else 1 - of_kd)]
     for name, suffix in kds.items():
-        values = (events[0][f"kd{suffix}"], events[-1][f"kd{suffix}"])
-        entries.append(
-            _entry(
-                name, lambda_ * results.weights.get(name, 1.0), values, mean(f"kd_share{suffix}")
-            )
-        )
+        weight = lambda_ * results.weights.get(name, 1.0)
+        share = mean(f"kd_share{suffix}")
+        entries.append(_entry(name, weight, values(f"kd{suffix}"), share))
     return entries
 
 
@@ -70,7 +76,8 @@ def _entry(term: str, weight: float, values: tuple[float, float], share: float |
 def conflicts(results: Results) -> float | None:
     """Share of the steps in which the distillation gradient pointed against cross-entropy's; None
     when that was not looked at (on_conflict=keep)."""
-    found = [e["conflict"] for e in results.steps().get("distilled", []) if "conflict" in e]
+    seeds = results.steps.get("distilled", [])
+    found = [e["conflict"] for events in seeds for e in events if "conflict" in e]
     return float(np.mean(found)) if found else None
 
 
@@ -80,6 +87,6 @@ def brought(results: Results) -> dict[str, Interval]:
     n_labels = len(results.labels("distilled"))
     distilled = results.predicted_rows("distilled")
     return {
-        source: bootstrap_gain(gold, distilled, results.predicted_rows(arm), n_labels)
+        source: significance.gain(gold, distilled, results.predicted_rows(arm), n_labels)
         for arm, source in results.without.items()
     }

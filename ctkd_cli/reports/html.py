@@ -15,6 +15,7 @@ from ctkd_cli.evaluation.significance import Interval, t_interval
 from ctkd_cli.printable import printable
 from ctkd_cli.reports import plots
 from ctkd_cli.reports.findings import brought, conflicts, ledger
+from ctkd_cli.reports.results import ON_TARGET
 from ctkd_cli.reports.terminal import COLUMNS
 from ctkd_cli.reports.text import in_order_of_interest
 
@@ -29,7 +30,17 @@ CAPTIONS = {
     "reliability": "Confidence against accuracy; on the diagonal a model knows what it knows",
 }
 UNITS = {"macro_f1", "accuracy", "ece"}  # between 0 and 1
-NAMES = {"alone": "student alone", "distilled": "student distilled", "teacher": "teacher"}
+NAMES = {
+    "alone": "student alone",
+    "distilled": "student distilled",
+    "teacher": "teacher",
+    ON_TARGET: "teacher, through the bridge",
+}
+CONFIDENCE = {  # of the students, beside the scores of all arms
+    "nll": "NLL", "nll_scaled": "NLL scaled", "brier": "Brier", "ece": "ECE",
+    "ece_scaled": "ECE scaled", "temperature": "temperature",
+    "teacher_agreement": "agrees with teacher", "teacher_kl": "KL from teacher",
+}  # fmt: skip
 
 
 def render(results: Results, verdict: Verdict) -> str:
@@ -53,6 +64,11 @@ def render(results: Results, verdict: Verdict) -> str:
         config=results.config,
         columns=COLUMNS,
         arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
+        seeds=results.seeds("distilled"),
+        each_seed=_each_seed(results),
+        confidence=CONFIDENCE,
+        confident=_confident(results),
+        cost=results.efficiency,
         control=verdict.control.replace("_", " "),
         labels=_per_label(results, verdict.control),
         pictures={
@@ -85,11 +101,38 @@ def _arm(results: Results, arm: str) -> dict[str, Any]:
     }
     return {
         "arm": arm,
-        "name": NAMES.get(arm, arm.replace("_", " ")),
+        "name": _named(arm),
         "own_task": arm in results.teachers,
         "scores": scores,
         "n_seeds": len(results.seeds(arm)),
     }
+
+
+def _each_seed(results: Results) -> dict[str, list[float]]:
+    """Macro-F1 of every arm of the target task, by its name, seed by seed."""
+    seeds = results.seeds("distilled")
+    return {
+        _named(arm): [results.scores[arm][seed]["macro_f1"] for seed in seeds]
+        for arm in in_order_of_interest(results)
+        if arm not in results.teachers
+    }
+
+
+def _confident(results: Results) -> dict[str, dict[str, float]]:
+    """How far each arm can be believed and follows the teacher, means over seeds; a figure that
+    was not measured is absent."""
+    return {
+        _named(arm): {
+            figure: results.mean(arm, figure)
+            for figure in CONFIDENCE
+            if all(figure in scores for scores in results.scores[arm].values())
+        }
+        for arm in in_order_of_interest(results)
+    }
+
+
+def _named(arm: str) -> str:
+    return NAMES.get(arm, arm.replace("_", " "))
 
 
 def _sources(results: Results) -> list[dict[str, Any]]:

@@ -98,13 +98,14 @@ def label_map(results: Results) -> Figure:
 
 
 def curves(results: Results) -> Figure:
-    """Loss over steps, the terms of the objective one below the other."""
-    steps = results.steps()
+    """Loss over steps, the terms of the objective one below the other: the mean over seeds, and
+    their range as a band."""
+    steps = results.steps
     students = {
         arm: steps[arm] for arm in results.arms if arm in steps and arm not in results.teachers
     }
     panels: list[tuple[str, str, dict[str, Any]]] = [("ce", "Cross-entropy (nats)", students)]
-    if any("kd" in event for events in students.values() for event in events):
+    if any("kd" in event for seeds in students.values() for each in seeds for event in each):
         panels.append(("kd", "Distillation loss", students))
     teachers = {arm: steps[arm] for arm in results.teachers if arm in steps}
     if teachers:
@@ -112,12 +113,18 @@ def curves(results: Results) -> Figure:
     figure = Figure(figsize=(5.4, 0.4 + 1.9 * len(panels)), layout="constrained")
     all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (term, title, arms) in zip(all_axes, panels, strict=True):
-        for arm, events in arms.items():
-            points = [(event["step"], event[term]) for event in events if term in event]
-            if points:
-                x, y = zip(*points, strict=True)
-                marker = "o" if len(points) < 8 else None
-                axes.plot(x, y, label=arm, color=colour(arm, list(arms)), marker=marker, lw=1.8)
+        for arm, seeds in arms.items():
+            at: dict[int, list[float]] = {}  # step -> the values of all seeds
+            for event in (event for each in seeds for event in each if term in event):
+                at.setdefault(event["step"], []).append(event[term])
+            if at:
+                shade, marker = colour(arm, list(arms)), "o" if len(at) < 8 else None
+                low, mean, high = (
+                    [float(of(values)) for values in at.values()] for of in (min, np.mean, max)
+                )
+                axes.plot(list(at), mean, label=arm, color=shade, marker=marker, lw=1.8)
+                if len(seeds) > 1:
+                    axes.fill_between(list(at), low, high, color=shade, alpha=0.15, lw=0)
         lowest = min((min(line.get_ydata(), default=0.0) for line in axes.lines), default=0.0)
         axes.set(title=title, ylim=(min(0.0, float(lowest)) if np.isfinite(lowest) else 0.0, None))
         axes.grid(axis="y", alpha=0.25)
@@ -128,15 +135,15 @@ def curves(results: Results) -> Figure:
 
 
 def reliability_diagram(results: Results) -> Figure:
-    """Confidence against accuracy, distilled and alone."""
+    """Confidence against accuracy, distilled and alone, all seeds together."""
     figure, axes = _canvas(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color="#999999", lw=1, ls="--")
     arms = [arm for arm in ("distilled", "alone") if arm in results.arms]
     lowest = 1.0
     for arm in arms:
-        seed = results.seeds(arm)[0]
-        gold = results.gold_rows(arm)
-        bins = reliability(results.probabilities(arm, seed), gold)
+        seeds = results.seeds(arm)
+        gold = np.concatenate([results.gold_rows(arm, seed) for seed in seeds])
+        bins = reliability(np.concatenate([results.probabilities(arm, s) for s in seeds]), gold)
         confidence, accuracy, share = (np.array(column) for column in zip(*bins, strict=True))
         lowest = min(lowest, confidence.min(), accuracy.min())
         axes.plot(confidence, accuracy, color=colour(arm, arms), lw=1.2, alpha=0.6)

@@ -19,7 +19,8 @@ import yaml
 
 from ctkd_cli.bridges.base import LabelMap
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.evaluation.metrics import score
+from ctkd_cli.evaluation.calibration import scaled
+from ctkd_cli.evaluation.metrics import confidence_scores, fidelity, score
 from ctkd_cli.evaluation.transfer import Hint
 
 # The files that reports are made of, and what is read from each.
@@ -33,6 +34,7 @@ PARTS = {
 }
 
 WITHOUT = "without_"  # arms that left a source out
+ON_TARGET = "teacher_on_target"  # what the teachers say of target test, through the bridge
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class Results:
         table = self.rows(arm, seed)
         return np.stack([table[f"p({label})"].to_numpy() for label in self.labels(arm)], axis=1)
 
-    def gold_rows(self, arm: str) -> np.ndarray:
-        """[N] label indices, in the order of the first seed's examples."""
-        return self._indices(arm, self.rows(arm, self.seeds(arm)[0])["gold"].to_pylist())
+    def gold_rows(self, arm: str, seed: int | None = None) -> np.ndarray:
+        """[N] label indices, in the order of a seed's examples; by default of the first seed's."""
+        seed = self.seeds(arm)[0] if seed is None else seed
+        return self._indices(arm, self.rows(arm, seed)["gold"].to_pylist())
 
     def predicted_rows(self, arm: str) -> np.ndarray:
         """[S, N] label indices: seeds in the order of the distilled arm's, so that arms are paired
@@ -97,17 +100,26 @@ class Results:
     def scores(self) -> dict[str, dict[int, dict[str, float]]]:
         """Every score: arm -> seed -> name -> value."""
         return {
-            arm: {
-                seed: score(
-                    self.labels(arm),
-                    self.rows(arm, seed)["gold"].to_pylist(),
-                    self.rows(arm, seed)["predicted"].to_pylist(),
-                    self.probabilities(arm, seed),
-                )
-                for seed in self.seeds(arm)
-            }
-            for arm in self.arms
+            arm: {seed: self._scores(arm, seed) for seed in self.seeds(arm)} for arm in self.arms
         }
+
+    def _scores(self, arm: str, seed: int) -> dict[str, float]:
+        """As predicted; `..._scaled` at the temperature fitted on validation, where there is one;
+        and for students how far they agree with the teacher."""
+        gold, probabilities = self.gold_rows(arm, seed), self.probabilities(arm, seed)
+        predicted = self._indices(arm, self.rows(arm, seed)["predicted"].to_pylist())
+        found = score(gold, predicted, probabilities)
+        if temperature := self.temperatures.get((arm, seed)):
+            honest = confidence_scores(gold, scaled(probabilities, temperature))
+            found |= {f"{name}_scaled": value for name, value in honest.items()}
+            found["temperature"] = temperature
+        if ON_TARGET in self.arms and arm not in (*self.teachers, ON_TARGET):
+            ids = self.rows(arm, seed)["id"].to_pylist()
+            rows = self.rows(ON_TARGET, seed)["id"].to_pylist()
+            place = {name: row for row, name in enumerate(rows)}
+            teacher = self.probabilities(ON_TARGET, seed)[[place[name] for name in ids]]
+            found |= fidelity(teacher, probabilities)
+        return found
 
     def mean(self, arm: str, metric: str) -> float:
         """A score's mean over the run's seeds."""
@@ -152,33 +164,52 @@ class Results:
     @cached_property
     def controls(self) -> list[str]:
         """Arms that the distilled student is measured against."""
-        others = {"distilled", *self.teachers, *self.without}
+        others = {"distilled", ON_TARGET, *self.teachers, *self.without}
         return [arm for arm in self.arms if arm not in others]
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
-        """What each teacher's words promised, by source."""
-        names = {f.name for f in fields(Hint)}
+        """What each teacher's words promised, by source; means over seeds."""
+        events: dict[str, list[dict[str, Any]]] = {}
+        for event in self._named("transfer", "hint"):
+            events.setdefault(event["name"], []).append(event)
         return {
-            event["name"]: Hint(**{name: event[name] for name in names})
-            for event in self.events
-            if event["stage"] == "transfer" and event["event"] == "hint"
+            name: Hint(**{f.name: float(np.mean([e[f.name] for e in each])) for f in fields(Hint)})
+            for name, each in events.items()
         }
 
     @cached_property
+    def temperatures(self) -> dict[tuple[str, int], float]:
+        """By arm and seed, where a validation set was there to fit them on."""
+        return {
+            (event["arm"], event.get("seed", self.seeds(event["arm"])[0])): event["value"]
+            for event in self._named("evaluation", "temperature")
+        }
+
+    @cached_property
+    def efficiency(self) -> dict[str, dict[str, float]]:
+        """`teacher` and `student` -> parameters, megabytes, latency, throughput; {} if they were
+        not measured."""
+        found = next(self._named("evaluation", "efficiency"), {})
+        return {name: found[name] for name in ("teacher", "student") if name in found}
+
+    @cached_property
     def shares(self) -> dict[str, float]:
-        """The part of lambda that each source's teacher had."""
-        return dict(self._crossing.get("shares", {}))
+        """The part of lambda that each source's teacher had; mean over seeds."""
+        return self._mean_of_crossings("shares")
 
     @property
     def weights(self) -> dict[str, float]:
         """The mean weight of each term of the distillation part, before lambda."""
-        return dict(self._crossing.get("weights", {}))
+        return self._mean_of_crossings("weights")
 
-    @cached_property
-    def _crossing(self) -> dict[str, Any]:
-        found = [e for e in self.events if e["stage"] == "bridge" and e["event"] == "done"]
-        return found[-1] if found else {}
+    def _mean_of_crossings(self, figure: str) -> dict[str, float]:
+        found = [event.get(figure, {}) for event in self._named("bridge", "done")]
+        names = found[0] if found else {}
+        return {name: float(np.mean([each[name] for each in found])) for name in names}
+
+    def _named(self, stage: str, event: str) -> Iterator[dict[str, Any]]:
+        return (e for e in self.events if e["stage"] == stage and e["event"] == event)
 
     @property
     def models(self) -> dict[str, dict[str, Any]]:
@@ -186,13 +217,15 @@ class Results:
         found = next(event for event in self.events if event["event"] == "models")
         return {role: found[role] for role in ("teacher", "student")}
 
-    def steps(self) -> dict[str, list[dict[str, Any]]]:
-        """Step events of each arm that was trained in this run."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    @cached_property
+    def steps(self) -> dict[str, list[list[dict[str, Any]]]]:
+        """Step events of each arm that was trained in this run, a list for each of its seeds."""
+        found: dict[str, dict[int | None, list[dict[str, Any]]]] = {}
         for event in self.events:
             if event["event"] == "step":
-                found.setdefault(event["arm"], []).append(event)
-        return found
+                of_seed = found.setdefault(event["arm"], {}).setdefault(event.get("seed"), [])
+                of_seed.append(event)
+        return {arm: list(seeds.values()) for arm, seeds in found.items()}
 
     @cached_property
     def label_map(self) -> LabelMap:
@@ -224,18 +257,22 @@ class Results:
         return shlex.join(["ctkd", "run", *named, *overrides])
 
     def seconds(self) -> dict[str, float]:
-        """What each stage took; not the evaluation, which is writing the reports."""
-        return {
-            f"{event['stage']} {event.get('arm', '')}".strip(): event["seconds"]
-            for event in self.events
-            if event["event"] == "done" and "seconds" in event and event["stage"] != "evaluation"
-        }
+        """What each stage took, all seeds together; not the evaluation, which is writing the
+        reports."""
+        found: dict[str, float] = {}
+        for event in self.events:
+            if event["event"] == "done" and "seconds" in event and event["stage"] != "evaluation":
+                title = f"{event['stage']} {event.get('arm', '')}".strip()
+                found[title] = found.get(title, 0.0) + event["seconds"]
+        return found
 
     def worst_errors(self, control: str, limit: int = 200) -> Iterator[dict[str, Any]]:
         """Test examples that the distilled student gets wrong, the most certain first, with what a
-        control says of them with the same seed."""
+        control and, through the bridge, the teacher say of them with the same seed."""
         seed = self.seeds("distilled")[0]
         others = {row["id"]: row for row in self.rows(control, seed).to_pylist()}
+        taught = self.rows(ON_TARGET, seed).to_pylist() if ON_TARGET in self.arms else []
+        teacher = {row["id"]: row["predicted"] for row in taught}
         wrong = [
             row
             for row in self.rows("distilled", seed).to_pylist()
@@ -252,6 +289,7 @@ class Results:
                 "p_distilled": row[f"p({row['predicted']})"],
                 "control": other["predicted"],
                 "p_control": other[f"p({other['predicted']})"],
+                "teacher": teacher.get(row["id"], "–"),
             }
 
     @cached_property

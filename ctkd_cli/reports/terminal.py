@@ -46,7 +46,7 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
 
 def next_command(results: Results, folder: str) -> str:
     """What a user would do now: be sure of the gain first, then use the student."""
-    kept = [o for o in results.overrides if not o.lstrip("+").startswith(("seed=", "hydra."))]
+    kept = [o for o in results.overrides if not o.lstrip("+").startswith(("seeds=", "hydra."))]
     if len(results.seeds("distilled")) == 1:
-        return printable(results.command("-m", *kept, "seed=1,2,3,4,5"))
+        return printable(results.command(*kept, "seeds=5"))
     return f"ctkd predict {printable(shlex.quote(folder))} FILE"

@@ -10,6 +10,7 @@ from sklearn.metrics import classification_report
 from ctkd_cli.evaluation.transfer import judged
 from ctkd_cli.printable import printable
 from ctkd_cli.reports.findings import brought, ledger
+from ctkd_cli.reports.results import ON_TARGET
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
@@ -28,11 +29,13 @@ def render(results: Results, verdict: Verdict) -> str:
 
 
 def in_order_of_interest(results: Results) -> list[str]:
-    """Distilled first, then without some source, then the controls, then teachers on their own
-    tasks."""
+    """Distilled first, then without some source, then the controls, then teachers: on the target
+    task, and on their own."""
 
     def rank(arm: str) -> int:
-        groups = (["distilled"], results.without, results.controls, results.teachers)
+        groups = (
+            ["distilled"], results.without, results.controls, [ON_TARGET], results.teachers,
+        )  # fmt: skip
         return next(place for place, arms in enumerate(groups) if arm in arms)
 
     return sorted(results.arms, key=rank)
@@ -42,6 +45,7 @@ def _header(results: Results, verdict: Verdict) -> str:
     target = results.facts("target")
     spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
     config = results.config
+    seeds = results.seeds("distilled")
     lines = [
         "ctkd: cross-task knowledge distillation",
         "",
@@ -62,9 +66,13 @@ def _header(results: Results, verdict: Verdict) -> str:
         *(_line("fusion", _shares(results)) if len(results.sources) > 1 else []),
         *_line(
             "arms",
-            f"{', '.join(results.arms)}; seeds {', '.join(map(str, results.seeds('distilled')))}",
+            f"{', '.join(results.arms)}; seeds {', '.join(map(str, seeds))}",
         ),
     ]
+    if len(seeds) > 1:
+        lines += _each_seed(results, seeds)
+    if cost := results.efficiency:
+        lines += _line("cost of use", _cost(cost))
     for name, hint in results.hints.items():
         lines += _line("hint", f"{name}: {hint.sentence}")
     if results.hints:
@@ -85,6 +93,35 @@ def _header(results: Results, verdict: Verdict) -> str:
         for note in facts["notes"]:
             lines += _line("note", f"{role}: {note}")
     return "\n".join(lines)
+
+
+def _each_seed(results: Results, seeds: list[int]) -> list[str]:
+    """Macro-F1 of every arm and seed."""
+    arms = [arm for arm in in_order_of_interest(results) if arm not in results.teachers]
+    widest = max(map(len, arms))
+    shown = seeds[:8]
+    more = f" (the first {len(shown)} of {len(seeds)} seeds)" if len(shown) < len(seeds) else ""
+    return [
+        "",
+        f"{'macro-F1':<{widest}}    mean"
+        + "".join(f"{f'seed {seed}':>8}" for seed in shown)
+        + more,
+        *(
+            f"{arm:<{widest}}   {results.mean(arm, 'macro_f1'):.3f}"
+            + "".join(f"{results.scores[arm][seed]['macro_f1']:8.3f}" for seed in shown)
+            for arm in arms
+        ),
+        "",
+    ]
+
+
+def _cost(cost: dict[str, dict[str, float]]) -> str:
+    """Teacher and student side by side."""
+    return "; ".join(
+        f"{name} {figures['parameters'] / 1e6:.1f} M parameters, {figures['megabytes']:.0f} MB, "
+        f"{figures['latency']:.1f} ms for one example, {figures['throughput']:.0f} examples/s"
+        for name, figures in cost.items()
+    )
 
 
 def _line(title: str, text: str) -> list[str]:
@@ -111,19 +148,20 @@ def _named(labels: list[str]) -> list[str]:
 
 
 def _arm(results: Results, arm: str) -> str:
-    labels = results.labels(arm)
+    """An arm's classification report, all its seeds together."""
+    labels, seeds = results.labels(arm), results.seeds(arm)
     task = "its own task, source test" if arm in results.teachers else "target test"
-    parts = []
-    for seed in results.seeds(arm):
-        rows = results.rows(arm, seed)
-        report = classification_report(
-            rows["gold"].to_pylist(),
-            rows["predicted"].to_pylist(),
-            labels=labels,
-            target_names=_named(labels),
-            digits=3,
-            zero_division=0,
-        )
-        title = f"{arm} on {task}, seed {seed}"
-        parts.append(f"{title}\n{'-' * len(title)}\n{report.rstrip()}")
-    return "\n\n".join(parts)
+    tables = [results.rows(arm, seed) for seed in seeds]
+    report = classification_report(
+        [name for rows in tables for name in rows["gold"].to_pylist()],
+        [name for rows in tables for name in rows["predicted"].to_pylist()],
+        labels=labels,
+        target_names=_named(labels),
+        digits=3,
+        zero_division=0,
+    )
+    numbers = ", ".join(map(str, seeds))
+    title = f"{arm} on {task}, " + (
+        f"seeds {numbers} together" if len(seeds) > 1 else f"seed {numbers}"
+    )
+    return f"{title}\n{'-' * len(title)}\n{report.rstrip()}"

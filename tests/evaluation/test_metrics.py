@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from ctkd_cli.evaluation.metrics import brier, expected_calibration_error, reliability, score
+from ctkd_cli.evaluation.metrics import (
+    brier,
+    expected_calibration_error,
+    fidelity,
+    reliability,
+    score,
+)
 
 
 def test_ece_by_hand() -> None:
@@ -33,7 +39,7 @@ def test_brier_is_twice_scikit_learns_binary_one() -> None:
 def test_scores_by_hand() -> None:
     # gold a a b b, predicted a b b b: a: precision 1, recall 1/2, F1 2/3; b: 2/3, 1, F1 4/5
     probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
-    scores = score(["a", "b"], list("aabb"), list("abbb"), probabilities)
+    scores = score(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), probabilities)
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert scores["accuracy"] == 0.75
     assert scores["nll"] == pytest.approx(-np.log([0.8, 0.4, 0.7, 0.9]).mean())
@@ -41,5 +47,14 @@ def test_scores_by_hand() -> None:
 
 def test_a_label_that_nobody_has_counts_as_zero() -> None:
     probabilities = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    scores = score(["a", "b", "c"], ["a", "b"], ["a", "b"], probabilities)
+    scores = score(np.array([0, 1]), np.array([0, 1]), probabilities)
     assert scores["macro_f1"] == pytest.approx(2 / 3)
+
+
+def test_fidelity_by_hand() -> None:
+    teacher = np.array([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])
+    student = np.array([[0.25, 0.5, 0.25], [0.9, 0.1, 0.0]])
+    found = fidelity(teacher, student)
+    # A tie goes to the first label; KL of the first example: 0.5 log 2 + 0.5 log 1.
+    assert found["teacher_agreement"] == 0.5
+    assert found["teacher_kl"] == pytest.approx(0.5 * np.log(2) / 2)

@@ -370,5 +370,5 @@ def test_the_next_command_can_be_pasted(directory: Path) -> None:
         yaml.safe_dump(["target.text=my column", "name=$(rm -rf x)", "++seed=4"])
     )
     command = next_command(Results.read(directory), "outputs/run")
-    expected = ["ctkd", "run", "-m", "target.text=my column", "name=$(rm -rf x)"]
-    assert shlex.split(command) == [*expected, "seed=1,2,3,4,5"]
+    expected = ["ctkd", "run", "target.text=my column", "name=$(rm -rf x)", "++seed=4"]
+    assert shlex.split(command) == [*expected, "seeds=5"]

@@ -45,7 +45,7 @@ def test_every_arm_fits_in_80_columns() -> None:
 
 
 def test_one_seed_leads_to_five_and_five_to_predictions() -> None:
-    one = shown([1], ["lambda=1", "seed=1", "hydra.run.dir=x"])
-    assert one[-1].split(maxsplit=1) == ["next:", "ctkd run -m lambda=1 seed=1,2,3,4,5"]
+    one = shown([1], ["lambda=1", "seed=1", "seeds=1", "hydra.run.dir=x"])
+    assert one[-1].split(maxsplit=1) == ["next:", "ctkd run lambda=1 seed=1 seeds=5"]
     five = shown([1, 2, 3, 4, 5], [])
     assert five[-1].split(maxsplit=1) == ["next:", "ctkd predict outputs/run FILE"]
