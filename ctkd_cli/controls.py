@@ -6,6 +6,7 @@ their features know, they get one: a linear probe fitted on the labelled target 
 | control | asks |
 |---|---|
 | stilts | would fine-tuning the student on the source first do as well? (Phang et al. 2018) |
+| stilts_distilled | (its other half, no control) does distillation add to that? |
 | generic_teacher | does the teacher's training on the source matter, or only its pretraining? |
 | random_teacher | does it matter that the teacher knows anything? |
 | shuffled_teacher | does it matter that the teacher speaks of this very input? |
@@ -31,6 +32,7 @@ from ctkd_cli.arms import Answered, Arm
 from ctkd_cli.cache import Cache
 from ctkd_cli.keys import stilts_key
 from ctkd_cli.probe import linear_probe
+from ctkd_cli.reports.results import STILTS_DISTILLED
 from ctkd_cli.sources import hear, merge
 from ctkd_cli.teacher import encode_validation, listen
 from ctkd_cli.terms import Term, cross
@@ -60,9 +62,10 @@ def of(
     have a teacher each, which said what is in `terms` of the inputs in `pool`."""
     for name in experiment.controls.arms:
         arm = Arm(name, "control")
-        if name == "stilts":
+        if name in ("stilts", STILTS_DISTILLED):
             source = merge(sources) if len(sources) > 1 else next(iter(sources.values()))
-            yield replace(arm, start=_taught_the_source(experiment, source, rundir))
+            start = _taught_the_source(experiment, source, rundir)
+            yield replace(arm, start=start, terms=terms if name == STILTS_DISTILLED else ())
         elif name == "shuffled_teacher":
             yield replace(arm, terms=shuffle(terms, experiment.seed))
         elif name == "label_smoothing":

@@ -63,6 +63,7 @@ def estimate(
     knowledge = heard * len(sources)
     controls = {
         "stilts": sum(student for _, student in on_source.values()) + alone,
+        "stilts_distilled": distilled,  # stilts beside it pays for the source
         "generic_teacher": knowledge + distilled,
         "random_teacher": knowledge + distilled,
         "shuffled_teacher": distilled,

@@ -24,6 +24,7 @@ from ctkd_cli.losses.base import Loss
 from ctkd_cli.schedules.base import Schedule
 from ctkd_cli.task import AnyTask, TaskSettings
 from ctkd_cli.tasks.base import Kind
+from ctkd_cli.tracking import Tracker
 from ctkd_cli.validation import Refused
 
 Positive = Annotated[int, Field(ge=1)]
@@ -85,6 +86,7 @@ class Device(Frozen):
 
 ControlName = Literal[
     "stilts",
+    "stilts_distilled",
     "generic_teacher",
     "random_teacher",
     "shuffled_teacher",
@@ -122,6 +124,7 @@ class Experiment(Frozen):
     seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds one run takes: seed, seed + 1, and so on"
     )
+    tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
 
     def turns(self) -> list[Experiment]:

@@ -19,6 +19,7 @@ from ctkd_cli import (
     predictions,
     record,
     reports,
+    tracking,
 )
 from ctkd_cli import sources as source_side
 from ctkd_cli import task as tasks
@@ -50,6 +51,7 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
         compatibility.require(experiment, taught, target)
     devices.resolve(experiment.device)
     devices.set_threads(experiment.device)
+    tracking.require(experiment.tracker)
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
@@ -159,7 +161,7 @@ def _running(
         "evaluation",
     ]
     with console.display(titles) as display, interruption.remembered():
-        rundir = RunDirectory(directory, display)
+        rundir = RunDirectory(directory, display, experiment.tracker)
         try:
             yield rundir
         except KeyboardInterrupt:

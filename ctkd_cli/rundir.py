@@ -16,6 +16,7 @@ import yaml
 
 from ctkd_cli import interruption
 from ctkd_cli.printable import printable
+from ctkd_cli.tracking import Tracker, tracked
 
 
 class Display(Protocol):
@@ -44,9 +45,10 @@ class RunDirectory:
     """Where a run leaves its files. All that happens goes through here: to events.jsonl, to
     status.json, to run.log and to the display."""
 
-    def __init__(self, path: Path, display: Display) -> None:
+    def __init__(self, path: Path, display: Display, tracker: Tracker = "none") -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.tracker = tracker
         self._display = display
         self._stages: dict[str, float] = {}
         self._turn: Turn | None = None
@@ -148,6 +150,16 @@ class Stage:
 
     def event(self, event: str, **figures: Any) -> None:
         self._directory.event(self._name, event, **figures)
+
+    @contextmanager
+    def tracked(self) -> Iterator[tuple[Tracker, str]]:
+        """The run's tracker during a training, with the name of the training there."""
+        tracker, path = self._directory.tracker, self._directory.path
+        title = self._title.replace(" ", "-")
+        if self._turn.of > 1:
+            title = f"{title}-seed-{self._turn.seed}"
+        with tracked(tracker, path, title):
+            yield tracker, f"{path.name}-{title}"
 
     def progress(self, done: int, total: int, **figures: float) -> None:
         """Move the display on; `figures` are shown beside the bar. Ends here when the user has

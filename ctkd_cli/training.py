@@ -21,6 +21,7 @@ from ctkd_cli import batches, devices, inference
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.task import UNLABELLED
+from ctkd_cli.tracking import PROJECT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,15 +68,22 @@ def fit(
     if lesson.teaching is None:
         plan = plan.labelled_only()
     learner = Learner(model, lesson.teaching, training.label_smoothing)
-    trainer = _Trainer(
-        learner,
-        _arguments(training, device, seed, len(plan), lesson.validation is not None, scratch),
-        lesson=lesson,
-        plan=plan,
-        device=device,
-        report=_Reporter(stage, arm, len(plan)),
+    arguments = _arguments(
+        training, device, seed, len(plan), lesson.validation is not None, scratch
     )
-    trainer.train()
+    with stage.tracked() as (tracker, name):
+        arguments.run_name = name
+        arguments.report_to = [] if tracker == "none" else [tracker]
+        arguments.project = PROJECT
+        trainer = _Trainer(
+            learner,
+            arguments,
+            lesson=lesson,
+            plan=plan,
+            device=device,
+            report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
+        )
+        trainer.train()
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -150,6 +158,10 @@ class _Trainer(Trainer):  # type: ignore[misc]
         progress = self.state.global_step / max(1, len(self._plan) - 1)
         return teaching.lambda_ * teaching.schedule(min(1.0, progress))
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """To trackers, with the terms of the objective."""
+        super().log({**logs, **self._report.figures}, *args, **kwargs)
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validation, through the same pass as every other prediction."""
         assert self._lesson.validation is not None
@@ -172,18 +184,19 @@ class _Trainer(Trainer):  # type: ignore[misc]
 class _Reporter(TrainerCallback):  # type: ignore[misc]
     """Passes what happens in training on to the run's stage."""
 
-    def __init__(self, stage: Stage, arm: str, steps: int) -> None:
+    def __init__(self, stage: Stage, arm: str, steps: int, tracks: bool) -> None:
         self._stage = stage
         self._arm = arm
         self._steps = steps
         self._every = max(1, steps // LOGGED)
-        self._figures: dict[str, float] = {}
+        self._tracks = tracks
+        self.figures: dict[str, float] = {}  # of the last step
 
     def is_due(self, step: int) -> bool:
         return step % self._every == 0 or step in (1, self._steps)
 
     def add(self, figures: dict[str, float], lambda_: float | None) -> None:
-        self._figures = {**figures, **({} if lambda_ is None else {"lambda": lambda_})}
+        self.figures = {**figures, **({} if lambda_ is None else {"lambda": lambda_})}
 
     def validated(self, step: int, metrics: Mapping[str, float]) -> None:
         named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
@@ -191,13 +204,14 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
-        self._stage.progress(step, self._steps, **self._figures)
+        self._stage.progress(step, self._steps, **self.figures)
         if self.is_due(step):
             scheduler = kwargs.get("lr_scheduler")
             rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
             self._stage.event(
-                "step", arm=self._arm, step=step, steps=self._steps, **self._figures, **rate
+                "step", arm=self._arm, step=step, steps=self._steps, **self.figures, **rate
             )
+            control.should_log = self._tracks
 
 
 def _arguments(

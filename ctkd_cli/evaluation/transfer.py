@@ -62,7 +62,8 @@ class Hint:
 
 
 def judged(hints: Iterable[Hint], outcome: str) -> str:
-    """Whether the hints were right, now that a verdict is there (`helped`, `hurt` or `open`)."""
+    """Whether the hints were right, now that it is known whether the student did better than alone
+    (`helped`, `hurt` or `open`)."""
     promising = any(each.promising for each in hints)
     if outcome == "helped":
         return (

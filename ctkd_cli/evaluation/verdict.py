@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,10 @@ class Verdict:
         )
 
 
-def reach(results: Results) -> Verdict:
-    """Compare the distilled student with the best of the controls, on the same examples."""
-    means = {arm: results.mean(arm, "macro_f1") for arm in results.controls}
+def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
+    """Compare the distilled student with the best of the controls, on the same examples; over:
+    controls to compare with, by default all."""
+    means = {arm: results.mean(arm, "macro_f1") for arm in over or results.controls}
     control = max(sorted(means), key=lambda arm: means[arm])
     gold = results.gold_rows("distilled")
     first, second = results.predicted_rows("distilled"), results.predicted_rows(control)

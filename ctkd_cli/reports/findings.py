@@ -9,6 +9,9 @@ import numpy as np
 
 from ctkd_cli.evaluation import significance
 from ctkd_cli.evaluation.significance import Interval
+from ctkd_cli.evaluation.transfer import judged
+from ctkd_cli.evaluation.verdict import reach
+from ctkd_cli.reports.results import STILTS_DISTILLED
 
 if TYPE_CHECKING:
     from ctkd_cli.reports.results import Results
@@ -79,6 +82,22 @@ def conflicts(results: Results) -> float | None:
     seeds = results.steps.get("distilled", [])
     found = [e["conflict"] for events in seeds for e in events if "conflict" in e]
     return float(np.mean(found)) if found else None
+
+
+def on_top_of_stilts(results: Results) -> Interval | None:
+    """Gain in macro-F1 that distillation brings a student which has learnt the source first."""
+    if not {STILTS_DISTILLED, "stilts"} <= set(results.arms):
+        return None
+    first, second = (results.predicted_rows(arm) for arm in (STILTS_DISTILLED, "stilts"))
+    gold = results.gold_rows("distilled")
+    return significance.gain(gold, first, second, len(results.labels("distilled")))
+
+
+def hint_judged(results: Results) -> str:
+    """Whether the transfer hints were right: they speak of what a teacher brings a student that is
+    otherwise alone, whatever other controls do."""
+    over = ["alone"] if "alone" in results.controls else None
+    return judged(results.hints.values(), reach(results, over).outcome)
 
 
 def brought(results: Results) -> dict[str, Interval]:

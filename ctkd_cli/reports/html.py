@@ -14,10 +14,9 @@ from ctkd_cli.evaluation import transfer
 from ctkd_cli.evaluation.significance import Interval, t_interval
 from ctkd_cli.printable import printable
 from ctkd_cli.reports import plots
-from ctkd_cli.reports.findings import brought, conflicts, ledger
-from ctkd_cli.reports.results import ON_TARGET
+from ctkd_cli.reports.arms import in_order_of_interest, name_of
+from ctkd_cli.reports.findings import brought, conflicts, hint_judged, ledger, on_top_of_stilts
 from ctkd_cli.reports.terminal import COLUMNS
-from ctkd_cli.reports.text import in_order_of_interest
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
@@ -30,12 +29,6 @@ CAPTIONS = {
     "reliability": "Confidence against accuracy; on the diagonal a model knows what it knows",
 }
 UNITS = {"macro_f1", "accuracy", "ece"}  # between 0 and 1
-NAMES = {
-    "alone": "student alone",
-    "distilled": "student distilled",
-    "teacher": "teacher",
-    ON_TARGET: "teacher, through the bridge",
-}
 CONFIDENCE = {  # of the students, beside the scores of all arms
     "nll": "NLL", "nll_scaled": "NLL scaled", "brier": "Brier", "ece": "ECE",
     "ece_scaled": "ECE scaled", "temperature": "temperature",
@@ -69,7 +62,7 @@ def render(results: Results, verdict: Verdict) -> str:
         confidence=CONFIDENCE,
         confident=_confident(results),
         cost=results.efficiency,
-        control=verdict.control.replace("_", " "),
+        control=name_of(verdict.control),
         labels=_per_label(results, verdict.control),
         pictures={
             name: {"uri": _data_uri(figure), "caption": CAPTIONS[name]}
@@ -79,7 +72,8 @@ def render(results: Results, verdict: Verdict) -> str:
         conflicts=conflicts(results),
         sources=_sources(results),
         scores=transfer.COLUMNS,
-        judged=transfer.judged(results.hints.values(), verdict.outcome),
+        judged=hint_judged(results),
+        stilts=on_top_of_stilts(results),
         errors=list(results.worst_errors(verdict.control)),
         n_errors=int((results.predicted_rows("distilled")[0] != gold).sum()),
         n_test=len(gold),
@@ -101,7 +95,7 @@ def _arm(results: Results, arm: str) -> dict[str, Any]:
     }
     return {
         "arm": arm,
-        "name": _named(arm),
+        "name": name_of(arm),
         "own_task": arm in results.teachers,
         "scores": scores,
         "n_seeds": len(results.seeds(arm)),
@@ -112,7 +106,7 @@ def _each_seed(results: Results) -> dict[str, list[float]]:
     """Macro-F1 of every arm of the target task, by its name, seed by seed."""
     seeds = results.seeds("distilled")
     return {
-        _named(arm): [results.scores[arm][seed]["macro_f1"] for seed in seeds]
+        name_of(arm): [results.scores[arm][seed]["macro_f1"] for seed in seeds]
         for arm in in_order_of_interest(results)
         if arm not in results.teachers
     }
@@ -122,17 +116,13 @@ def _confident(results: Results) -> dict[str, dict[str, float]]:
     """How far each arm can be believed and follows the teacher, means over seeds; a figure that
     was not measured is absent."""
     return {
-        _named(arm): {
+        name_of(arm): {
             figure: results.mean(arm, figure)
             for figure in CONFIDENCE
             if all(figure in scores for scores in results.scores[arm].values())
         }
         for arm in in_order_of_interest(results)
     }
-
-
-def _named(arm: str) -> str:
-    return NAMES.get(arm, arm.replace("_", " "))
 
 
 def _sources(results: Results) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from matplotlib.font_manager import get_font_names
 
 from ctkd_cli.evaluation.metrics import reliability
 from ctkd_cli.printable import printable
+from ctkd_cli.reports.arms import name_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: distinct for colour-blind eyes too.
 COLOURS = {"distilled": "#0072B2", "alone": "#D55E00", "teacher": "#009E73"}
-OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#999999"]
+OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442", "#000000"]
 HEAT = "Blues"
 NUMBERED_CELLS = 20  # beyond so many labels, numbers in cells cannot be read
 # Fonts for scripts that matplotlib's own has not, where the machine has them.
@@ -110,7 +111,7 @@ def curves(results: Results) -> Figure:
     teachers = {arm: steps[arm] for arm in results.teachers if arm in steps}
     if teachers:
         panels.append(("ce", "Teacher: cross-entropy (nats)", teachers))
-    figure = Figure(figsize=(5.4, 0.4 + 1.9 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(5.4, 0.8 + 1.9 * len(panels)), layout="constrained")
     all_axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axes, (term, title, arms) in zip(all_axes, panels, strict=True):
         for arm, seeds in arms.items():
@@ -128,9 +129,13 @@ def curves(results: Results) -> Figure:
         lowest = min((min(line.get_ydata(), default=0.0) for line in axes.lines), default=0.0)
         axes.set(title=title, ylim=(min(0.0, float(lowest)) if np.isfinite(lowest) else 0.0, None))
         axes.grid(axis="y", alpha=0.25)
-        if len(axes.lines) > 1:
-            axes.legend(frameon=False, loc="upper right")
     all_axes[-1].set_xlabel("optimiser step")
+    named = {line.get_label(): line for axes in all_axes for line in axes.lines}
+    if len(named) > 1:
+        figure.legend(
+            list(named.values()), [name_of(str(arm)) for arm in named], frameon=False, ncols=2,
+            loc="outside lower center",
+        )  # fmt: skip
     return figure
 
 

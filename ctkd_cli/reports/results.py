@@ -34,6 +34,7 @@ PARTS = {
 }
 
 WITHOUT = "without_"  # arms that left a source out
+STILTS_DISTILLED = "stilts_distilled"  # no control: it has heard the teacher too
 ON_TARGET = "teacher_on_target"  # what the teachers say of target test, through the bridge
 
 
@@ -164,7 +165,7 @@ class Results:
     @cached_property
     def controls(self) -> list[str]:
         """Arms that the distilled student is measured against."""
-        others = {"distilled", ON_TARGET, *self.teachers, *self.without}
+        others = {"distilled", STILTS_DISTILLED, ON_TARGET, *self.teachers, *self.without}
         return [arm for arm in self.arms if arm not in others]
 
     @cached_property

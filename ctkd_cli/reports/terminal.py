@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ctkd_cli.printable import printable
-from ctkd_cli.reports.text import in_order_of_interest
+from ctkd_cli.reports.arms import in_order_of_interest
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from sklearn.metrics import classification_report
 
-from ctkd_cli.evaluation.transfer import judged
 from ctkd_cli.printable import printable
-from ctkd_cli.reports.findings import brought, ledger
-from ctkd_cli.reports.results import ON_TARGET
+from ctkd_cli.reports.arms import in_order_of_interest
+from ctkd_cli.reports.findings import brought, hint_judged, ledger, on_top_of_stilts
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
@@ -26,19 +25,6 @@ def render(results: Results, verdict: Verdict) -> str:
     for arm in in_order_of_interest(results):
         sections.append(_arm(results, arm))
     return "\n\n".join(sections) + "\n"
-
-
-def in_order_of_interest(results: Results) -> list[str]:
-    """Distilled first, then without some source, then the controls, then teachers: on the target
-    task, and on their own."""
-
-    def rank(arm: str) -> int:
-        groups = (
-            ["distilled"], results.without, results.controls, [ON_TARGET], results.teachers,
-        )  # fmt: skip
-        return next(place for place, arms in enumerate(groups) if arm in arms)
-
-    return sorted(results.arms, key=rank)
 
 
 def _header(results: Results, verdict: Verdict) -> str:
@@ -76,12 +62,18 @@ def _header(results: Results, verdict: Verdict) -> str:
     for name, hint in results.hints.items():
         lines += _line("hint", f"{name}: {hint.sentence}")
     if results.hints:
-        lines += _line("", judged(results.hints.values(), verdict.outcome))
+        lines += _line("", hint_judged(results))
     for name, gain in brought(results).items():
         lines += _line(
             "brought",
             f"{name}: gain {gain.estimate:+.3f} over the same without it "
             f"(95% interval {gain.low:+.3f} to {gain.high:+.3f})",
+        )
+    if more := on_top_of_stilts(results):
+        lines += _line(
+            "STILTs",
+            f"distillation on top of it: gain {more.estimate:+.3f} "
+            f"(95% interval {more.low:+.3f} to {more.high:+.3f})",
         )
     for warning in (row.warning for row in ledger(results) if row.warning):
         lines += _line("warning", warning)
