@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.overrides import ours, prepare, readable_part
 
 CONFIG_NAME = "config"
+SWEEP = "sweep"  # the key under which an experiment's YAML names what it runs over
+NO_SETTINGS = ("hydra", SWEEP)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def attempt(overrides: Sequence[str]) -> tuple[Composed, list[Problem]]:
                 for group, choice in config.hydra.runtime.choices.items()
                 if group in GROUPS and choice is not None
             }
-            ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            ours = OmegaConf.masked_copy(config, [str(k) for k in config if k not in NO_SETTINGS])
             settings = OmegaConf.to_container(ours, resolve=True)
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise InputError(*problems, _cannot_compose(error)) from error
@@ -87,7 +90,8 @@ def parts(overrides: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
                 group, _, option = path.rpartition("/")
                 file = option_file(group, option) if group else None
                 name = _short_name(file) if file else f"{path}.yaml"
-                plain = {str(k): v for k, v in content.items() if k not in ("defaults", "hydra")}
+                no_settings = ("defaults", *NO_SETTINGS)
+                plain = {str(k): v for k, v in content.items() if k not in no_settings}
                 found.append((name, default.package or "", plain))
     return found
 
@@ -101,6 +105,27 @@ def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
         (override.key_or_group, override.value())
         for override in parsed
         if override.key_or_group not in GROUPS or isinstance(override.value(), dict)
+    ]
+
+
+def swept(overrides: Sequence[str]) -> list[str]:
+    """What an experiment's own `sweep` adds to the overrides: lists of values for keys that the
+    user has not set."""
+    prepared, problems = readable_part(overrides)
+    if problems:
+        return []  # they are told when the settings are validated
+    with initialised():
+        try:
+            config = hydra_compose(CONFIG_NAME, overrides=prepared)
+            found = OmegaConf.to_container(config)
+        except (HydraException, OmegaConfBaseException, YAMLError, InputError):
+            return []
+        given = {override.key_or_group for override in ours(overrides)}
+    values = found.get(SWEEP) if isinstance(found, dict) else None
+    return [
+        f"{key}={','.join(json.dumps(value) for value in each)}"
+        for key, each in (values or {}).items()
+        if key not in given
     ]
 
 

@@ -66,7 +66,6 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
         with rundir.stage("evaluation"):
             predictions.write(rundir.path / "predictions.parquet", said)
             metrics = reports.write_reports(rundir.path)
-    reports.print_summary(directory)
     return metrics
 
 

@@ -20,6 +20,7 @@ NEEDS = {
     "bridge=graph": ["bridge.path=news_topics"],
 }
 ON_THREE_SHARED_LABELS = {"loss=dkd", "loss=kl_std"}  # refused with two, and tested to be
+SWEEPS = {"experiment=label_curve"}  # run in test_sweep.py
 ON_A_GPU = {"device=cuda"}  # refused elsewhere, and tested to be
 
 
@@ -74,7 +75,7 @@ def test_models(ctkd: Ctkd, tiny_bert: Path, choice: str) -> None:
     run(ctkd, *task, choice, other_choice, *named, *TINY)
 
 
-@pytest.mark.parametrize("choice", choices("experiment"))
+@pytest.mark.parametrize("choice", [c for c in choices("experiment") if c not in SWEEPS])
 def test_experiments(ctkd: Ctkd, choice: str) -> None:
     run(ctkd, choice, *TINY)
 

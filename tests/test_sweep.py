@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,4 +102,98 @@ def test_overrides_with_an_equals_sign_in_their_value(
 def test_a_sweep_without_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep.summarise(tmp_path) == []
     assert rows(tmp_path) == []
+    assert (tmp_path / "sweep.html").exists()
     capsys.readouterr()
+
+
+def scored(
+    folder: Path, number: int, overrides: list[str], alone: list[float], distilled: list[float],
+    labels: int = 8,
+) -> None:  # fmt: skip
+    """A job of several seeds with two classes."""
+    job(folder, number, overrides, (sum(alone) / len(alone), sum(distilled) / len(distilled)))
+    file = folder / str(number) / "metrics.json"
+    metrics = json.loads(file.read_text())
+    for arm, values in (("alone", alone), ("distilled", distilled)):
+        metrics |= {f"{arm}/seed={seed}/macro_f1": v for seed, v in enumerate(values, 1)}
+    spent = {"labels/train": labels, "labels/validation": 0, "labels/classes": 2}
+    interval = {"gain/macro_f1_low": 0.01, "gain/macro_f1_high": 0.2}
+    file.write_text(json.dumps({**metrics, **spent, **interval}))
+
+
+def test_a_label_curve_tells_what_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone .5 .7 .9 with 4, 16 and 64 labels per class; distilled .8 with 4, for which alone
+    needs 32."""
+    for number, (given, spent, alone) in enumerate(
+        [("4", 8, 0.5), ("16", 32, 0.7), ("null", 128, 0.9)]
+    ):
+        asked = ["experiment=label_curve", f"target.labels_per_class={given}"]
+        scored(tmp_path, number, asked, [alone, alone], [0.8, 0.8], labels=spent)
+    sweep.summarise(tmp_path)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "4 labels per class, distilled: macro-F1 0.800; alone needs 32" in out
+    assert "8.0 times as many" in out
+    page = (tmp_path / "sweep.html").read_text()
+    assert "Labels saved" in page
+    assert 'href="0/report.html"' in page
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_number_that_is_swept_over_has_a_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, value in enumerate(("1", "0", "0.3")):
+        scored(tmp_path, number, [f"lambda={value}"], [0.5, 0.6], [0.6, 0.7 + number / 100])
+    found = sweep.Sweep(tmp_path).curve
+    assert found is not None
+    assert (found.axis, found.at, found.saved) == ("lambda", (0.0, 0.3, 1.0), ())
+    assert found.scores["distilled"] == {1: [0.6, 0.6, 0.6], 2: [0.71, 0.72, 0.7]}
+    sweep.summarise(tmp_path)
+    assert "Labels saved" not in (tmp_path / "sweep.html").read_text()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["loss=kl", "loss=hint", "loss=sp"], ["lambda=1 seed=1", "lambda=2 loss=kl", "lambda=3"]],
+)
+def test_what_is_no_single_number_has_no_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    for number, overrides in enumerate(asked):
+        scored(tmp_path, number, overrides.split(), [0.5], [0.6])
+    assert sweep.Sweep(tmp_path).curve is None
+    sweep.summarise(tmp_path)
+    assert not (tmp_path / "curve.png").exists()
+    capsys.readouterr()
+
+
+def test_the_page_is_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored(tmp_path, 0, ["name=<script>alert(1)</script>"], [0.5], [0.6])
+    scored(tmp_path, 1, ["name=b"], [0.5], [0.6])
+    job(tmp_path, 2, ["name=c"], None, reason="<img src=x onerror=alert(1)>")
+    sweep.summarise(tmp_path)
+    page = (tmp_path / "sweep.html").read_text()
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    capsys.readouterr()
+
+
+def test_an_experiment_may_name_what_it_runs_over(
+    ctkd: Callable[..., tuple[int, str, str]], tiny_run: list[str]
+) -> None:
+    """Without -m, and not where the user has set the key."""
+    free = [o for o in tiny_run if not o.startswith("target.labels_per_class")]
+    code, out, err = ctkd("run", *free, "experiment=label_curve", "seeds=2", "training.steps=2")
+    assert code == 0, err
+    (directory,) = Path("outputs").iterdir()
+    found = sweep.Sweep(directory)
+    given = [job.settings["target.labels_per_class"] for job in found.jobs]
+    assert given == ["4", "8", "16", "32", "64", "128", "null"]
+    assert all(set(job.of_seeds("alone")) == {1, 2} for job in found.jobs)
+    assert "labels per class, distilled" in out
+    assert ctkd("run", *tiny_run, "experiment=label_curve", "seeds=1", "training.steps=2")[0] == 0
+    single = max(Path("outputs").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert (single / "report.html").exists()

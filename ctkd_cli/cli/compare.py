@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ctkd_cli.printable import printable_lines
-
 
 def compare(
     directories: Annotated[
@@ -44,24 +42,21 @@ def compare(
 
 def _print(titles: list[str], cells: list[list[str]]) -> None:
     """The settings in one column, so that any number of them fits."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from ctkd_cli.reports.terminal import settings_table
+
     n_settings = titles.index("seeds")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("settings", overflow="fold", min_width=12)
-    for title in ("seeds", "alone", "distilled", "gain (95% interval)", "p"):
-        table.add_column(title, justify="right", no_wrap=True)
+    shown = []
     for line in cells:
         pairs = zip(titles, line[:n_settings], strict=False)
         named = " ".join(f"{key.removesuffix('.name')}={value}" for key, value in pairs if value)
         seeds, alone, distilled, gain, interval, p = line[n_settings:]
-        shown = [named or "as given", seeds, alone, distilled, f"{gain} ({interval})", p]
-        table.add_row(*(Text(printable_lines(cell)) for cell in shown))
+        shown.append([named or "as given", seeds, alone, distilled, f"{gain} ({interval})", p])
+    named_figures = ["seeds", "alone", "distilled", "gain (95% interval)", "p"]
     console = Console()
-    console.print(table)
+    console.print(settings_table(["settings", *named_figures], shown))
     console.print(
         Text("p: paired test of the distilled students against the first row, Holm", style="dim")
     )

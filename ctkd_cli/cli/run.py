@@ -46,14 +46,18 @@ def run(
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
+    from ctkd_cli import compose
+
     use_config_dir(config_dir)
     given = list(overrides or [])
     flags = [argument.partition("=")[0] for argument in given if argument.startswith("-")]
     if flags:
         _require_known(flags)
         _show([*(["-m"] if multirun else []), *given])
-    elif multirun:
-        _sweep(given)
+        return
+    swept = compose.swept(given)
+    if multirun or swept:
+        _sweep([*given, *swept])
     else:
         _single(given)
 
@@ -238,8 +242,10 @@ def _job(config: DictConfig) -> float:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    from ctkd_cli.compose import SWEEP
     from ctkd_cli.experiment import load
     from ctkd_cli.overrides import as_typed
+    from ctkd_cli.reports import print_summary
     from ctkd_cli.run import run as run_experiment
     from ctkd_cli.rundir import write_refusal
 
@@ -248,11 +254,14 @@ def _job(config: DictConfig) -> float:
     key = "hydra.sweep.dir" if job.mode is RunMode.MULTIRUN else "hydra.run.dir"
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
+    settings.pop(SWEEP, None)
     typed = as_typed(job.overrides.task)
     try:
         _require_free(directory, key)  # once more: its name may have been ${...} until now
         experiment = load({str(key): value for key, value in settings.items()})
-        return run_experiment(experiment, directory, typed)["distilled/macro_f1"]
+        metrics = run_experiment(experiment, directory, typed)
+        print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
+        return metrics["distilled/macro_f1"]
     except Exception as error:
         _failures.append(error)
         if job.mode is RunMode.MULTIRUN and not (directory / "status.json").exists():

@@ -17,18 +17,18 @@ import numpy as np
 from scipy import stats
 
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.evaluation.significance import Interval, holm, mcnemar, t_interval
-from ctkd_cli.evaluation.verdict import reach
+from ctkd_cli.evaluation.significance import holm, mcnemar, t_interval
+from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.provenance import leaves
 from ctkd_cli.reports.results import Results
 
 SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
-OF_A_SEED = ("seed", "name")  # settings in which runs of one group may differ
+OF_A_SEED = ("seed", "seeds", "name", "tracker")  # settings in which runs of one group may differ
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. gain: over the best control of this run, in macro-F1."""
+    """A finished run, of one seed or several."""
 
     results: Results
 
@@ -39,8 +39,8 @@ class Run:
         return {key: _shown(value) for key, value in found if key not in OF_A_SEED}
 
     @property
-    def seed(self) -> int:
-        return int(self.results.config["seed"])
+    def seeds(self) -> list[int]:
+        return self.results.seeds("distilled")
 
     @cached_property
     def test_set(self) -> str:
@@ -50,11 +50,15 @@ class Run:
         return hashlib.sha256(repr(pairs).encode()).hexdigest()
 
     @cached_property
-    def gain(self) -> Interval:
-        return reach(self.results).gain
+    def verdict(self) -> Verdict:
+        return reach(self.results)
 
-    def mean(self, arm: str) -> float:
-        return self.results.mean(arm, "macro_f1")
+    def score(self, arm: str, seed: int) -> float:
+        return self.results.scores[arm][seed]["macro_f1"]
+
+    def gain(self, seed: int) -> float:
+        """Of one seed, over the control that is best over all."""
+        return self.score("distilled", seed) - self.score(self.verdict.control, seed)
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,10 @@ def compare(directories: Sequence[Path], different_tests: bool = False) -> list[
         groups.setdefault(tuple(run.settings.items()), []).append(run)
     # A seed that was run twice counts once: it gave the same figures.
     members = [
-        [run for _, run in sorted({run.seed: run for run in group}.items())]
+        dict(sorted({seed: run for run in group for seed in run.seeds}.items()))
         for group in groups.values()
     ]
-    differing = _differing([group[0].settings for group in members])
+    differing = _differing([next(iter(group.values())).settings for group in members])
     rows = [_row(group, differing) for group in members]
     order = sorted(range(len(rows)), key=lambda index: -rows[index].gain)
     first = members[order[0]]
@@ -138,15 +142,22 @@ def _read(directories: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def _row(group: Sequence[Run], differing: Sequence[str]) -> Row:
-    gains = [run.gain for run in group]
-    gain = gains[0] if len(group) == 1 else t_interval([gain.estimate for gain in gains])
+def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
+    """group: the run of each seed."""
+    runs = list(dict.fromkeys(group.values()))
+    gain = runs[0].verdict.gain
+    if len(runs) > 1:
+        gain = t_interval([run.gain(seed) for seed, run in group.items()])
+    alone, distilled = (
+        float(np.mean([run.score(arm, seed) for seed, run in group.items()]))
+        for arm in ("alone", "distilled")
+    )
     return Row(
-        runs=tuple(str(run.results.directory) for run in group),
-        seeds=tuple(run.seed for run in group),
-        differs={key: group[0].settings.get(key, "") for key in differing},
-        alone=float(np.mean([run.mean("alone") for run in group])),
-        distilled=float(np.mean([run.mean("distilled") for run in group])),
+        runs=tuple(str(run.results.directory) for run in runs),
+        seeds=tuple(group),
+        differs={key: runs[0].settings.get(key, "") for key in differing},
+        alone=alone,
+        distilled=distilled,
         gain=gain.estimate,
         gain_low=gain.low,
         gain_high=gain.high,
@@ -169,25 +180,31 @@ def _chosen(key: str, first: Mapping[str, str], second: Mapping[str, str]) -> bo
     return rest in SELECTORS or all(first.get(c) == second.get(c) for c in chooses)
 
 
-def _p_value(first: Sequence[Run], other: Sequence[Run]) -> float | None:
+def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None:
     """Paired: exact McNemar for one shared seed, Student's t over several."""
-    by_seed = {run.seed: run for run in other if run.test_set == first[0].test_set}
-    pairs = [(run, by_seed[run.seed]) for run in first if run.seed in by_seed]
-    if not pairs:
+    shared = [
+        seed for seed in first if seed in other and first[seed].test_set == other[seed].test_set
+    ]
+    if not shared:
         return None
-    if len(pairs) == 1:
-        (one, two), gold = pairs[0], pairs[0][0].results.gold_rows("distilled")
-        ids = one.results.rows("distilled", one.seed)["id"].to_pylist()
-        return mcnemar(gold, _answers(one, ids), _answers(two, ids))
-    differences = [one.mean("distilled") - two.mean("distilled") for one, two in pairs]
+    if len(shared) == 1:
+        (seed,) = shared
+        one, two = first[seed], other[seed]
+        ids = one.results.rows("distilled", seed)["id"].to_pylist()
+        gold = one.results.gold_rows("distilled", seed)
+        return mcnemar(gold, _answers(one, seed, ids), _answers(two, seed, ids))
+    differences = [
+        first[seed].score("distilled", seed) - other[seed].score("distilled", seed)
+        for seed in shared
+    ]
     if np.ptp(differences) == 0:
         return 1.0 if differences[0] == 0 else 0.0
     return float(stats.ttest_1samp(differences, 0).pvalue)
 
 
-def _answers(run: Run, ids: Sequence[str]) -> np.ndarray:
+def _answers(run: Run, seed: int, ids: Sequence[str]) -> np.ndarray:
     """Label indices that a run's distilled student gave these examples."""
-    rows = run.results.rows("distilled", run.seed)
+    rows = run.results.rows("distilled", seed)
     said = dict(zip(rows["id"].to_pylist(), rows["predicted"].to_pylist(), strict=True))
     labels = run.results.labels("distilled")
     return np.array([labels.index(said[name]) for name in ids])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
     """`ARM/metric`, means over the run's seeds, `ARM/seed=S/metric`, and `gain/...`: the distilled
-    student minus the best control."""
+    student minus the best control; `labels/...`: labels of the target task that were spent."""
     flat: dict[str, float] = {}
     for arm, seeds in results.scores.items():
         for metric in next(iter(seeds.values())):
@@ -20,6 +20,10 @@ def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
             flat |= {f"{arm}/seed={seed}/{metric}": value for metric, value in scores.items()}
     for metric in ("macro_f1", "accuracy"):
         flat[f"gain/{metric}"] = flat[f"distilled/{metric}"] - flat[f"{verdict.control}/{metric}"]
+    target = results.facts("target")
+    for part in ("train", "validation"):
+        flat[f"labels/{part}"] = sum(target["counts"][part].values())
+    flat["labels/classes"] = len(target["labels"])
     flat["gain/macro_f1_low"] = verdict.gain.low
     flat["gain/macro_f1_high"] = verdict.gain.high
     return flat

@@ -38,51 +38,60 @@ CONFIDENCE = {  # of the students, beside the scores of all arms
 
 def render(results: Results, verdict: Verdict) -> str:
     """The page as text. Everything that comes from data is escaped by the template engine."""
-    environment = jinja2.Environment(
+    target = results.facts("target")
+    gold = results.gold_rows("distilled")
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            name=results.config["name"],
+            verdict=verdict,
+            tasks=results.tasks,
+            target=target,
+            spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
+            config=results.config,
+            columns=COLUMNS,
+            arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
+            seeds=results.seeds("distilled"),
+            each_seed=_each_seed(results),
+            confidence=CONFIDENCE,
+            confident=_confident(results),
+            cost=results.efficiency,
+            control=name_of(verdict.control),
+            labels=_per_label(results, verdict.control),
+            pictures={
+                name: {"uri": data_uri(figure), "caption": CAPTIONS[name]}
+                for name, figure in plots.pictures(results).items()
+            },
+            ledger=ledger(results),
+            conflicts=conflicts(results),
+            sources=_sources(results),
+            scores=transfer.COLUMNS,
+            judged=hint_judged(results),
+            stilts=on_top_of_stilts(results),
+            errors=list(results.worst_errors(verdict.control)),
+            n_errors=int((results.predicted_rows("distilled")[0] != gold).sum()),
+            n_test=len(gold),
+            command=results.command(*results.overrides),
+            models=results.models,
+            environment=results.environment,
+            started=results.events[0]["time"],
+            seconds=results.seconds(),
+        )
+    )
+
+
+def environment() -> jinja2.Environment:
+    """Templates in which all that is not ours is escaped."""
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader("ctkd_cli.reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": _visible, "number": "{:,}".format}
-    target = results.facts("target")
-    gold = results.gold_rows("distilled")
-    return environment.get_template("report.html").render(
-        name=results.config["name"],
-        verdict=verdict,
-        tasks=results.tasks,
-        target=target,
-        spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
-        config=results.config,
-        columns=COLUMNS,
-        arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
-        seeds=results.seeds("distilled"),
-        each_seed=_each_seed(results),
-        confidence=CONFIDENCE,
-        confident=_confident(results),
-        cost=results.efficiency,
-        control=name_of(verdict.control),
-        labels=_per_label(results, verdict.control),
-        pictures={
-            name: {"uri": _data_uri(figure), "caption": CAPTIONS[name]}
-            for name, figure in plots.pictures(results).items()
-        },
-        ledger=ledger(results),
-        conflicts=conflicts(results),
-        sources=_sources(results),
-        scores=transfer.COLUMNS,
-        judged=hint_judged(results),
-        stilts=on_top_of_stilts(results),
-        errors=list(results.worst_errors(verdict.control)),
-        n_errors=int((results.predicted_rows("distilled")[0] != gold).sum()),
-        n_test=len(gold),
-        command=results.command(*results.overrides),
-        models=results.models,
-        environment=results.environment,
-        started=results.events[0]["time"],
-        seconds=results.seconds(),
-    )
+    found.filters |= {"plain": _visible, "number": "{:,}".format}
+    return found
 
 
 def _arm(results: Results, arm: str) -> dict[str, Any]:
@@ -176,7 +185,8 @@ def _per_label(results: Results, control: str) -> list[dict[str, Any]]:
     ]
 
 
-def _data_uri(figure: Any) -> str:
+def data_uri(figure: Any) -> str:
+    """A figure as an address that holds it."""
     return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure).encode()).decode()
 
 

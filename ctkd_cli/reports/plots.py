@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 
 from ctkd_cli.evaluation.metrics import reliability
+from ctkd_cli.evaluation.significance import t_interval
 from ctkd_cli.printable import printable
 from ctkd_cli.reports.arms import name_of
 
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ctkd_cli.reports.results import Results
+    from ctkd_cli.sweep import Curve
 
 # Okabe and Ito's palette: distinct for colour-blind eyes too.
 COLOURS = {"distilled": "#0072B2", "alone": "#D55E00", "teacher": "#009E73"}
 OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442", "#000000"]
 HEAT = "Blues"
+NEXT_TICK = 1.25  # the least factor between two ticks on a logarithmic axis
 NUMBERED_CELLS = 20  # beyond so many labels, numbers in cells cannot be read
 # Fonts for scripts that matplotlib's own has not, where the machine has them.
 FALLBACKS = {
@@ -164,6 +168,39 @@ def reliability_diagram(results: Results) -> Figure:
     for handle in legend.legend_handles:
         handle.set_sizes([40])  # type: ignore[union-attr]
     return figure
+
+
+def curve(found: Curve) -> Figure:
+    """Macro-F1 of the student alone and distilled over one setting, with t-intervals."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _canvas(6.4, 4.0)
+        for arm, seeds in found.scores.items():
+            spread = [t_interval(values) for values in zip(*seeds.values(), strict=True)]
+            shade = colour(arm, list(found.scores))
+            axes.plot(
+                found.at, [each.estimate for each in spread], "o-", color=shade, lw=1.8,
+                label=name_of(arm),
+            )  # fmt: skip
+            if len(seeds) > 1:
+                low, high = [each.low for each in spread], [each.high for each in spread]
+                axes.fill_between(found.at, low, high, color=shade, alpha=0.15, lw=0)
+        labels = found.saved or (min(found.at) > 0 and max(found.at) / min(found.at) >= 8)
+        if labels:
+            axes.set_xscale("log", base=2)
+            apart = [
+                at for at, after in pairwise((*found.at, np.inf)) if after > NEXT_TICK * at
+            ]  # the last of those that stand too close
+            axes.set_xticks(apart, [f"{value:.4g}" for value in apart])
+            axes.minorticks_off()
+        title = "labels spent per class" if found.saved else _short(found.axis)
+        lowest = min(np.min(np.asarray(line.get_ydata(), float)) for line in axes.lines)
+        axes.set(
+            title="Macro-F1 on target test", xlabel=title,
+            ylim=(max(0.0, lowest - 0.12), min(1.02, axes.get_ylim()[1])),
+        )  # fmt: skip
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend(frameon=False, loc="lower right")
+        return figure
 
 
 def colour(arm: str, arms: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ctkd_cli.printable import printable
+from ctkd_cli.printable import printable, printable_lines
 from ctkd_cli.reports.arms import in_order_of_interest
 
 if TYPE_CHECKING:
@@ -42,6 +43,28 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     for what, file in (("report", "report.html"), ("text", "report.txt"), ("student", "student/")):
         console.print(Text(f"{what + ':':<9}{printable(folder)}/{file}"), soft_wrap=True)
     console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
+
+
+def print_verdict(results: Results, verdict: Verdict, console: Console | None = None) -> None:
+    """One of many runs: what was asked for, and the verdict."""
+    console = console or Console()
+    asked = printable(" ".join(results.overrides) or "as given")
+    name = printable(results.directory.name)
+    console.print(Text(f"job {name}, {asked}", style="dim"), soft_wrap=True)
+    console.print(Text(verdict.sentence, style=STYLES[verdict.outcome]))
+
+
+def settings_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Runs side by side: their settings in the first column, so that any number of them fits, and
+    figures in the others."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    first, *figures = titles
+    table.add_column(first, overflow="fold", min_width=12)
+    for title in figures:
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable_lines(cell)) for cell in row))
+    return table
 
 
 def next_command(results: Results, folder: str) -> str:
