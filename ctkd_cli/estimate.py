@@ -61,24 +61,31 @@ def estimate(
     }
     to_train = [] if experiment.teacher.fine_tuned else set(sources) - set(kept)
     knowledge = heard * len(sources)
+    of_test = knowledge * len(target.test) / n_target
+    # What is made once, and what each seed takes; stilts pays for the source for both of its arms.
     controls = {
-        "stilts": sum(student for _, student in on_source.values()) + alone,
-        "stilts_distilled": distilled,  # stilts beside it pays for the source
-        "generic_teacher": knowledge + distilled,
-        "random_teacher": knowledge + distilled,
-        "shuffled_teacher": distilled,
-        "label_smoothing": alone,
-        "probe": heard * len(target.test) / n_target,
-        "features": knowledge + heard * len(target.test) / n_target,
+        "stilts": (sum(student for _, student in on_source.values()), alone),
+        "stilts_distilled": (0.0, distilled),
+        "generic_teacher": (knowledge, distilled),
+        "random_teacher": (knowledge, distilled),
+        "shuffled_teacher": (0.0, distilled),
+        "label_smoothing": (0.0, alone),
+        "probe": (0.0, 0.0),
+        "features": (knowledge + of_test, 0.0),
+    }
+    without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
+    read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
+    arms = {
+        "student alone": (0.0, alone + read),
+        "student distilled": (0.0, distilled + read),
+        **without,
+        **{f"control {name}": controls[name] for name in experiment.controls.arms},
     }
     seconds = {
         "teacher": sum(on_source[name][0] for name in to_train),
         "knowledge": knowledge,
-        "student alone": alone,
-        "student distilled": distilled,
-        **({"without each source": distilled * len(sources)} if len(sources) > 1 else {}),
-        **{f"control {name}": controls[name] for name in experiment.controls.arms},
-        "evaluation": 4 + 2 * student.flops_per_unit * _units(target) * len(target.test) / rate,
+        **{name: once + each * experiment.seeds for name, (once, each) in arms.items()},
+        "evaluation": 4 + of_test,
     }
     parameters = max(teacher.parameters, student.parameters)
     return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)

@@ -312,7 +312,7 @@ def test_another_control_can_stand_for_alone(directory: Path) -> None:
 
     change_predictions(directory, renamed)
     write_reports(directory)
-    assert "F1 STILTs" in (directory / "report.html").read_text()
+    assert "Control: STILTs" in (directory / "report.html").read_text()
 
 
 def test_a_label_nobody_has_changes_no_figure_of_the_sentence(directory: Path) -> None:
