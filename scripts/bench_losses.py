@@ -5,7 +5,7 @@
     .venv/bin/python scripts/bench_losses.py table
 
 A recipe is a loss, or several joined by + (loss=mix, weights 1), with @BRIDGE where it is not the
-default. Each figure is one line of outputs/bench_losses.jsonl; a second call does what is missing.
+default. Each figure is one line of docs/bench_losses.jsonl; a second call does what is missing.
 Nothing is selected on test: recipes run as shipped, with lambda 1 and a fixed number of steps. The
 pair `sentiment` needs `ctkd fetch sentences`.
 """
@@ -27,6 +27,7 @@ from ctkd_cli.component import available
 from ctkd_cli.errors import InputError
 from ctkd_cli.evaluation.significance import t_interval
 from ctkd_cli.experiment import Experiment, of_overrides
+from ctkd_cli.keys import target_pool
 from ctkd_cli.losses.base import Loss
 from ctkd_cli.rundir import RunDirectory
 from ctkd_cli.terms import cross
@@ -40,7 +41,7 @@ PAIRS = {
         "target=nyt_sentences", "target.limit=1500", "target.max_length=64",
     ],
 }  # fmt: skip
-RESULTS = Path("outputs/bench_losses.jsonl")
+RESULTS = Path("docs/bench_losses.jsonl")
 ALONE, STILTS = "alone", "stilts"  # no loss: the student alone, and fine-tuned on the source first
 
 
@@ -49,7 +50,7 @@ class Silent:
 
     def started(self, title: str, detail: str) -> None: ...
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
     def note(self, message: str) -> None: ...
 
 
@@ -94,14 +95,15 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     target = task.load(experiment.target, seed)
     compatibility.require(experiment, sources, target)
     rundir = RunDirectory(Path("outputs/bench_losses") / pair, Silent())
-    heard = source_side.hear(experiment, sources, target, rundir)
+    pool = target_pool(target)
+    heard = source_side.hear(experiment, sources, pool, rundir)
     terms = cross(experiment, target, [voice for _, voice in heard.values()]).terms
     room = arms.Classroom.open(experiment, target)
     arm = arms.Arm("distilled", terms=terms)
     if loss == ALONE:
         arm = arms.Arm("alone")
     elif loss == STILTS:
-        (arm,) = controls.of(experiment, sources, target, terms, rundir)
+        (arm,) = controls.of(experiment, sources, target, pool, terms, rundir)
     predicted = room.examine(room.teach(arm, rundir)).argmax(axis=1)
     return float(f1_score(target.test.labels, predicted, average="macro"))
 

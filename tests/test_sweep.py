@@ -197,3 +197,20 @@ def test_an_experiment_may_name_what_it_runs_over(
     assert ctkd("run", *tiny_run, "experiment=label_curve", "seeds=1", "training.steps=2")[0] == 0
     single = max(Path("outputs").iterdir(), key=lambda path: path.stat().st_mtime)
     assert (single / "report.html").exists()
+
+
+def test_a_sweeps_reports_can_be_rebuilt(
+    ctkd: Callable[..., tuple[int, str, str]], tiny_run: list[str]
+) -> None:
+    assert ctkd("run", "-m", *tiny_run, "lambda=0,1,2", "training.steps=2")[0] == 0
+    (directory,) = Path("outputs").iterdir()
+    made = ["sweep.csv", "sweep.html", "curve.png", "0/report.html", "1/metrics.json"]
+    before = {name: (directory / name).read_bytes() for name in made}
+    for name in made:
+        (directory / name).unlink()
+    code, out, err = ctkd("report", str(directory))
+    assert code == 0, err
+    assert "lambda=2" in out
+    assert (directory / "sweep.csv").read_bytes() == before["sweep.csv"]
+    assert (directory / "1/metrics.json").read_bytes() == before["1/metrics.json"]
+    assert all((directory / name).exists() for name in made)
