@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -56,7 +57,7 @@ def as_typed(prepared: Sequence[str]) -> list[str]:
     texts = [text.removeprefix("++") for text in prepared]
     return [
         _without_our_quotes(text)
-        for text, following in zip(texts, [*texts[1:], ""], strict=True)
+        for text, following in pairwise([*texts, ""])
         if not (text.endswith("=null") and following.startswith(f"{text.removesuffix('null')}{{"))
     ]
 

@@ -372,3 +372,34 @@ def test_a_damaged_run_is_told(ctkd: Ctkd, tmp_path: Path, content: str) -> None
     code, _, err = ctkd("predict", str(tmp_path / "run"))
     assert code == 2
     assert "config.yaml is damaged" in err
+
+
+def test_without_a_single_word_the_embedded_default_runs(ctkd: Ctkd, tmp_path: Path) -> None:
+    """`ctkd run`, with small budgets from a folder of the user's own, which wins over ours."""
+    from ctkd_cli.config_files import option_file
+
+    for group, option, more in [
+        ("task", "bbc_articles", "limit: 30\n"),
+        ("training", "few_labels", ""),
+        ("teacher", "minilm_l6", "layers: 1\n"),
+    ]:
+        text = option_file(group, option).read_text()
+        short = re.sub(r"(epochs|steps): \d+", "steps: 2", text)
+        file = tmp_path / "mine" / group / f"{option}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(short + more)
+    code, out, err = ctkd("run", "--config-dir", "mine")
+    assert code == 0, err
+    assert "macro-F1" in out
+    assert yaml.safe_load((latest() / "overrides.yaml").read_text()) == []
+
+
+@pytest.mark.slow
+def test_the_embedded_default_as_it_is(ctkd: Ctkd) -> None:
+    """The main job. 0.9 is far above the student alone with this seed, about 0.86."""
+    code, out, err = ctkd("run")
+    assert code == 0, err
+    metrics = json.loads((latest() / "metrics.json").read_text())
+    assert metrics["distilled/macro_f1"] > 0.9
+    assert metrics["distilled/macro_f1"] > metrics["alone/macro_f1"]
+    assert "istillation helped" in out
