@@ -22,6 +22,7 @@ from ctkd_cli.cli.fetch import fetch
 from ctkd_cli.cli.list import list_options
 from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
+from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
 from ctkd_cli.errors import CtkdError
 from ctkd_cli.printable import printable_lines
@@ -43,6 +44,7 @@ app.command("list")(list_options)
 app.command()(fetch)
 app.command()(predict)
 app.command()(report)
+app.command()(resume)
 app.command()(compare)
 
 

@@ -34,4 +34,4 @@ def leave_one_out(
             others = {name: task for name, task in sources.items() if name != left_out}
             heard = hear(experiment, taught(experiment, others), pool, rundir)
             rest = [voice for _, voice in heard.values()]
-        yield Arm(f"{WITHOUT}{left_out}", terms=cross(experiment, target, rest).terms)
+        yield Arm(f"{WITHOUT}{left_out}", **cross(experiment, target, rest).as_heard)

@@ -6,49 +6,56 @@ differ in what an `Arm` says, and in nothing else.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import transformers
 
 from ctkd_cli import devices, inference
 from ctkd_cli.backbones._pooled import final_linear
+from ctkd_cli.cache import Cache
 from ctkd_cli.evaluation.efficiency import Candidate
+from ctkd_cli.keys import arm_key
 from ctkd_cli.learner import Teaching
 from ctkd_cli.tasks.base import Encoded
 from ctkd_cli.teacher import encode_validation
 from ctkd_cli.training import Lesson, fit
 
 if TYPE_CHECKING:
-    import numpy as np
     from transformers import PreTrainedModel
 
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.rundir import RunDirectory
+    from ctkd_cli.rundir import RunDirectory, Stage
     from ctkd_cli.task import Task
     from ctkd_cli.terms import Term
 
 
 @dataclass(frozen=True)
 class Arm:
-    """stage: student or control. terms: what the student hears beside its labels, if anything.
-    start: a folder with weights to begin with, its head apart. label_smoothing: in place of the
-    training's own."""
+    """stage: student or control. terms: what the student hears beside its labels, if anything;
+    hears: the key of what decided them. start: a folder with weights to begin with, its head
+    apart. label_smoothing: in place of the training's own."""
 
     name: str
     stage: str = "student"
     terms: tuple[Term, ...] = ()
+    hears: str = ""
     start: Path | None = None
     label_smoothing: float | None = None
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An arm that trains no student. logits: [N, K] on the target's test split."""
+    """What an arm said of the target's test split, [N, K], and of its validation split where there
+    is one. folder: with the trained student, where it was kept."""
 
     name: str
     logits: np.ndarray
+    validation: np.ndarray | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,58 +91,74 @@ class Classroom:
             validation=encode_validation(target, preprocessor),
         )
 
-    def teach(self, arm: Arm, rundir: RunDirectory) -> PreTrainedModel:
-        """Train a new student the way the arm says."""
+    def outcome(self, arm: Arm, rundir: RunDirectory, keep_model: bool = False) -> Answered:
+        """Train a new student the way the arm says, or find what the very same training gave
+        before; its answers, read once."""
         experiment = self.experiment
         with rundir.stage(arm.stage, arm.name) as stage:
-            transformers.set_seed(experiment.seed)
-            model = experiment.student.build(self.target.labels)
-            if arm.start is not None:
-                _take_body(model, experiment.student.load_trained(arm.start))
-            model = model.to(devices.resolve(experiment.device))
-            teaching = None
-            if arm.terms and experiment.lambda_ > 0:
-                teaching = Teaching(
-                    arm.terms, experiment.lambda_, experiment.schedule, experiment.on_conflict
-                )
-            training = experiment.training
-            if arm.label_smoothing is not None:
-                training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
-            fit(
-                model,
-                Lesson(
-                    self.target.settings,
-                    self.train,
-                    self.target.train.labels,
-                    self.preprocessor,
-                    teaching,
-                    self.validation,
-                ),
-                training,
-                experiment.device,
-                experiment.seed,
-                arm.name,
-                stage,
-                rundir.path / f"checkpoints-{arm.name}",
+            folder, reused = Cache("arms").get(
+                arm_key(experiment, self.target, arm, keep_model),
+                lambda folder: self._make(arm, stage, folder, keep_model),
+                on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+                again=not experiment.reuse,
             )
+            if reused:
+                stage.reused()
+                for event in json.loads((folder / "events.json").read_text(encoding="utf-8")):
+                    stage.event(**event)
+        validation = folder / "validation.npy"
+        return Answered(
+            arm.name,
+            np.load(folder / "test.npy"),
+            np.load(validation) if validation.exists() else None,
+            folder / "model" if keep_model else None,
+        )
+
+    def _make(self, arm: Arm, stage: Stage, folder: Path, keep_model: bool) -> None:
+        """A trained arm as the cache keeps it: answers, what its training told, its student."""
+        with stage.remembered() as events:
+            model = self._teach(arm, stage, folder / "checkpoints")
+        text = json.dumps([{**event, "arm": arm.name} for event in events])
+        (folder / "events.json").write_text(text, encoding="utf-8")
+        np.save(folder / "test.npy", self._logits(model, self.test))
+        if self.validation is not None:
+            np.save(folder / "validation.npy", self._logits(model, self.validation[0]))
+        if keep_model:
+            model.save_pretrained(folder / "model")
+            self.preprocessor.save_pretrained(folder / "model")
+
+    def _teach(self, arm: Arm, stage: Stage, scratch: Path) -> PreTrainedModel:
+        experiment = self.experiment
+        transformers.set_seed(experiment.seed)
+        model = experiment.student.build(self.target.labels)
+        if arm.start is not None:
+            _take_body(model, experiment.student.load_trained(arm.start))
+        model = model.to(devices.resolve(experiment.device))
+        teaching = None
+        if arm.terms and experiment.lambda_ > 0:
+            teaching = Teaching(
+                arm.terms, experiment.lambda_, experiment.schedule, experiment.on_conflict
+            )
+        training = experiment.training
+        if arm.label_smoothing is not None:
+            training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
+        lesson = Lesson(
+            self.target.settings,
+            self.train,
+            self.target.train.labels,
+            self.preprocessor,
+            teaching,
+            self.validation,
+        )
+        seed, device = experiment.seed, experiment.device
+        fit(model, lesson, training, device, seed, arm.name, stage, scratch)
         return model
 
-    def examine(self, model: PreTrainedModel) -> np.ndarray:
-        """Logits [N, K] on test, read once per arm."""
-        return self._logits(model, self.test)
-
-    def validate(self, model: PreTrainedModel) -> np.ndarray | None:
-        """Logits [N, K] on validation, None when the task has none."""
-        return None if self.validation is None else self._logits(model, self.validation[0])
-
-    def candidate(self, model: PreTrainedModel, folder: Path) -> Candidate:
-        """A student, saved in `folder`, to have its efficiency measured."""
+    def candidate(self, folder: Path) -> Candidate:
+        """A trained student, to have its efficiency measured."""
+        model = self.experiment.student.load_trained(folder)
+        model = model.to(devices.resolve(self.experiment.device))
         return Candidate(model, self.test, self.preprocessor, folder)
-
-    def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """The student with its preprocessor, as from_pretrained loads it."""
-        model.save_pretrained(folder)
-        self.preprocessor.save_pretrained(folder)
 
     def _logits(self, model: PreTrainedModel, encoded: Encoded) -> np.ndarray:
         kind, device = self.target.settings, self.experiment.device

@@ -49,20 +49,25 @@ class Cache:
         key: str,
         make: Callable[[Path], None],
         on_damage: Callable[[Path], None] = lambda entry: None,
+        again: bool = False,
     ) -> tuple[Path, bool]:
         """The entry of a key, and whether it was there already.
 
         make: fills an empty folder when there is none, or when the one there is damaged
-        (`on_damage` hears of it first). Other processes that want the same key wait.
+        (`on_damage` hears of it first). Other processes that want the same key wait. again: make
+        it anew, whatever is there.
         """
         entry = self.folder / key
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f"{key}.lock"):
-            if is_whole(entry):
+            if not again and is_whole(entry):
                 return entry, True
             if entry.exists():
-                on_damage(entry)
+                if not again:
+                    on_damage(entry)
                 shutil.rmtree(entry)
+            for left in self.folder.glob(f".{key}-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             making = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.folder))
             try:
                 make(making)
@@ -71,6 +76,18 @@ class Cache:
             finally:
                 shutil.rmtree(making, ignore_errors=True)
         return entry, False
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Copy a folder of files, by hard links where the file system can."""
+
+    def link(first: str, second: str) -> None:
+        try:
+            os.link(first, second)
+        except OSError:
+            shutil.copy2(first, second)
+
+    shutil.copytree(source, target, copy_function=link)
 
 
 def is_whole(entry: Path) -> bool:

@@ -29,13 +29,13 @@ import transformers
 
 from ctkd_cli import devices
 from ctkd_cli.arms import Answered, Arm
-from ctkd_cli.cache import Cache
+from ctkd_cli.cache import Cache, content_key
 from ctkd_cli.keys import stilts_key
 from ctkd_cli.probe import linear_probe
 from ctkd_cli.reports.results import STILTS_DISTILLED
 from ctkd_cli.sources import hear, merge
 from ctkd_cli.teacher import encode_validation, listen
-from ctkd_cli.terms import Term, cross
+from ctkd_cli.terms import Crossing, Term, cross
 from ctkd_cli.training import Lesson, fit
 
 if TYPE_CHECKING:
@@ -55,19 +55,21 @@ def of(
     sources: Mapping[str, Task],
     target: Task,
     pool: Split,
-    terms: tuple[Term, ...],
+    crossing: Crossing,
     rundir: RunDirectory,
 ) -> Iterator[Arm | Answered]:
     """The control arms that an experiment asks for, each made ready when its turn comes. `sources`
-    have a teacher each, which said what is in `terms` of the inputs in `pool`."""
+    have a teacher each, which said what came over in `crossing` of the inputs in `pool`."""
     for name in experiment.controls.arms:
         arm = Arm(name, "control")
         if name in ("stilts", STILTS_DISTILLED):
             source = merge(sources) if len(sources) > 1 else next(iter(sources.values()))
             start = _taught_the_source(experiment, source, rundir)
-            yield replace(arm, start=start, terms=terms if name == STILTS_DISTILLED else ())
+            hears = crossing.as_heard if name == STILTS_DISTILLED else {}
+            yield replace(arm, start=start, **hears)
         elif name == "shuffled_teacher":
-            yield replace(arm, terms=shuffle(terms, experiment.seed))
+            key = content_key("shuffled", crossing.key, experiment.seed)
+            yield replace(arm, terms=shuffle(crossing.terms, experiment.seed), hears=key)
         elif name == "label_smoothing":
             yield replace(arm, label_smoothing=SMOOTHING)
         elif name in PROBED:
@@ -75,7 +77,7 @@ def of(
         else:
             heard = hear(experiment, sources, pool, rundir, TEACHERS[name])
             voices = [voice.probed(target) for _, voice in heard.values()]
-            yield replace(arm, terms=cross(experiment, target, voices).terms)
+            yield replace(arm, **cross(experiment, target, voices).as_heard)
 
 
 def shuffle(terms: tuple[Term, ...], seed: int) -> tuple[Term, ...]:

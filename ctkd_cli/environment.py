@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,25 @@ def describe() -> dict[str, Any]:
         },
         "packages": dict(sorted((dist.metadata["Name"], dist.version) for dist in distributions())),
     }
+
+
+def code_hash(*parts: object) -> str:
+    """Hash of all that computes: ctkd's own source, the modules of parts that come from elsewhere,
+    and the versions of the libraries that do the arithmetic."""
+    root = Path(ctkd_cli.__file__).parent
+    files = {str(file.relative_to(root)): file for file in root.rglob("*.py")}
+    for part in parts:
+        for kind in type(part).__mro__:
+            module = sys.modules.get(kind.__module__)
+            file = getattr(module, "__file__", None)
+            if file and kind.__module__.partition(".")[0] not in ("ctkd_cli", "pydantic"):
+                files[kind.__module__] = Path(file)
+    digest = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    for package in ("torch", "transformers", "numpy", "scipy", "scikit-learn"):
+        digest.update(version(package).encode())
+    return digest.hexdigest()
 
 
 def _git_commit() -> str | None:

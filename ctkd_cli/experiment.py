@@ -124,6 +124,9 @@ class Experiment(Frozen):
     seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds one run takes: seed, seed + 1, and so on"
     )
+    reuse: bool = Field(
+        True, description="take arms that were trained with the very same settings from the cache"
+    )
     tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
 

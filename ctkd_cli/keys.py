@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ctkd_cli import environment
 from ctkd_cli.cache import content_key
 from ctkd_cli.task import Split, Task, concatenate, fingerprint
 
 if TYPE_CHECKING:
+    from ctkd_cli.arms import Arm
     from ctkd_cli.experiment import Experiment
 
 
@@ -36,6 +38,23 @@ def stilts_key(experiment: Experiment, source: Task) -> str:
         experiment.student.fingerprint(),
         source.fingerprint,
         [training, experiment.teacher.seed, experiment.device.precision],
+    )
+
+
+def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) -> str:
+    """What decides a trained student and its answers, the code that computes among it."""
+    student, training = experiment.student, experiment.training
+    hears = arm.hears if arm.terms and experiment.lambda_ > 0 else None
+    schedule = experiment.schedule.model_dump(mode="json")
+    parts = [loss for loss, _ in experiment.loss.parts()]
+    return content_key(
+        "arm",
+        environment.code_hash(student, target.settings, experiment.schedule, *parts),
+        student.fingerprint(),
+        target.fingerprint,
+        [training.model_dump(mode="json"), experiment.seed, experiment.device.precision],
+        hears and [hears, experiment.lambda_, schedule, experiment.on_conflict],
+        [arm.label_smoothing, arm.start and arm.start.parent.name, keep_model],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -23,6 +24,7 @@ from ctkd_cli import (
 )
 from ctkd_cli import sources as source_side
 from ctkd_cli import task as tasks
+from ctkd_cli.cache import link_tree
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
@@ -102,28 +104,24 @@ def _taught(
     record.hints(rundir, target, voices)
     yield _through_the_bridge(experiment, target, heard, crossing, rundir)
 
-    students = (arms.Arm("alone"), arms.Arm("distilled", terms=crossing.terms))
+    students = (arms.Arm("alone"), arms.Arm("distilled", **crossing.as_heard))
     without = ablation.leave_one_out(experiment, sources, target, pool, voices, rundir)
-    others = controls.of(experiment, taught, target, pool, crossing.terms, rundir)
+    others = controls.of(experiment, taught, target, pool, crossing, rundir)
     for arm in chain(students, without, others):
-        if isinstance(arm, arms.Answered):
-            logits = arm.logits
-        else:
-            student = classroom.teach(arm, rundir)
-            logits = classroom.examine(student)
-            validation = classroom.validate(student)
-            record.temperature(rundir, arm.name, validation, target.validation.labels)
-            if first and arm.name == "distilled":
-                folder = rundir.path / "student"
-                classroom.save(student, folder)
-                (teacher, _), *_ = heard.values()
-                candidates = {
-                    "teacher": teacher.candidate(experiment, target.test),
-                    "student": classroom.candidate(student, folder),
-                }
-                measured = side_by_side(candidates, target.settings, experiment.device)
-                record.efficiency(rundir, measured)
-        yield predictions.table(arm.name, experiment.seed, target, logits)
+        said = arm
+        if isinstance(said, arms.Arm):
+            said = classroom.outcome(said, rundir, keep_model=first and arm.name == "distilled")
+        record.temperature(rundir, said.name, said.validation, target.validation.labels)
+        if said.folder is not None:
+            link_tree(said.folder, rundir.path / "student")
+            (teacher, _), *_ = heard.values()
+            candidates = {
+                "teacher": teacher.candidate(experiment, target.test),
+                "student": classroom.candidate(said.folder),
+            }
+            measured = side_by_side(candidates, target.settings, experiment.device)
+            record.efficiency(rundir, measured)
+        yield predictions.table(said.name, experiment.seed, target, said.logits)
 
 
 def _through_the_bridge(
@@ -164,7 +162,10 @@ def _running(
         try:
             yield rundir
         except KeyboardInterrupt:
-            rundir.note("interrupted; the teacher and its knowledge are kept if they were complete")
+            rundir.note(
+                "interrupted; what was complete is kept. Go on with: "
+                f"ctkd resume {shlex.quote(str(directory))}"
+            )
             rundir.finish("interrupted")
             raise
         except BaseException as error:

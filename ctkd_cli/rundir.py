@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,6 +49,7 @@ class RunDirectory:
 
     def __init__(self, path: Path, display: Display, tracker: Tracker = "none") -> None:
         path.mkdir(parents=True, exist_ok=True)
+        _clear(path)
         self.path = path
         self.tracker = tracker
         self._display = display
@@ -117,6 +120,8 @@ class RunDirectory:
             "status.json",
             {
                 "status": status,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
                 **({"reason": reason} if reason else {}),
                 "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
                 "updated": _now(),
@@ -146,10 +151,22 @@ class Stage:
         self._name = name
         self._title = title
         self._turn = turn or Turn(0, 0, 1)
+        self._heard: list[dict[str, Any]] | None = None
         self.outcome = ""  # shown when the stage ends
 
     def event(self, event: str, **figures: Any) -> None:
+        if self._heard is not None:
+            self._heard.append({"event": event, **figures})
         self._directory.event(self._name, event, **figures)
+
+    @contextmanager
+    def remembered(self) -> Iterator[list[dict[str, Any]]]:
+        """A list of the events that are told while this lasts, so that they can be told again."""
+        self._heard = []
+        try:
+            yield self._heard
+        finally:
+            self._heard = None
 
     @contextmanager
     def tracked(self) -> Iterator[tuple[Tracker, str]]:
@@ -175,6 +192,42 @@ class Stage:
 
     def note(self, message: str) -> None:
         self._directory.note(message)
+
+
+def status_of(directory: Path) -> dict[str, Any]:
+    """What status.json says; {} when it is absent or torn."""
+    try:
+        found = json.loads((directory / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_going_on(status: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote a status is at work still, as far as this machine can tell."""
+    pid = status.get("pid")
+    if status.get("status") != "running" or status.get("host") != socket.gethostname():
+        return False
+    if not isinstance(pid, int) or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _clear(directory: Path) -> None:
+    """Remove what a run that did not end has left of the files that are added to."""
+    for name in ("events.jsonl", "label_map.csv"):
+        (directory / name).unlink(missing_ok=True)
+    for torn in directory.glob(".*.*"):  # see write_through
+        if torn.suffix[1:].isdigit():
+            torn.unlink()
+    for left in (directory / "student", directory / "tensorboard"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> None:

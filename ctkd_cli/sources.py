@@ -10,6 +10,7 @@ import numpy as np
 
 from ctkd_cli import task as tasks
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.keys import knowledge_key
 from ctkd_cli.task import Split, Task, concatenate, fingerprint
 from ctkd_cli.terms import Voice
 
@@ -58,7 +59,8 @@ def hear(
         called = name if len(sources) > 1 else ""
         teacher = teachers.prepare(experiment, source, rundir, variant, called)
         knowledge = teachers.listen(experiment, teacher, inputs, rundir)
-        found[name] = teacher, Voice(name, source.labels, knowledge)
+        key = knowledge_key(experiment, teacher.key, inputs)
+        found[name] = teacher, Voice(name, source.labels, knowledge, key)
     return found
 
 

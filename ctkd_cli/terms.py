@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import softmax
 
 from ctkd_cli import fusion
+from ctkd_cli.cache import content_key
 from ctkd_cli.evaluation import transfer
 from ctkd_cli.knowledge import Knowledge
 from ctkd_cli.probe import linear_probe
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Voice:
-    """A teacher that has spoken of the target inputs; name: its source's, labels: its own."""
+    """A teacher that has spoken of the target inputs; name: its source's, labels: its own, key: of
+    what decided its words."""
 
     name: str
     labels: tuple[str, ...]
     knowledge: Knowledge
+    key: str
 
     def probed(self, target: Task) -> Voice:
         """The same teacher with another head: a linear probe that says the target's own labels."""
@@ -39,7 +42,8 @@ class Voice:
         probe = linear_probe(features, target.train.labels)
         logits = np.log(np.maximum(probe.probabilities, 1e-12)).astype(np.float32)
         head = (probe.weight.astype(np.float32), probe.bias.astype(np.float32))
-        return Voice(self.name, target.labels, Knowledge(ids, logits, features, *head))
+        key = content_key("probed", self.key, target.fingerprint)
+        return Voice(self.name, target.labels, Knowledge(ids, logits, features, *head), key)
 
 
 def hint_of(voice: Voice, target: Task) -> Hint:
@@ -66,11 +70,17 @@ class Term:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What came over the bridge. shares: each voice's mean weight."""
+    """What came over the bridge. shares: each voice's mean weight. key: of what decided it."""
 
+    key: str
     terms: tuple[Term, ...]
     label_maps: dict[str, LabelMap]
     shares: dict[str, float]
+
+    @property
+    def as_heard(self) -> dict[str, Any]:
+        """What an arm needs in order to hear it."""
+        return {"terms": self.terms, "hears": self.key}
 
     def opinion(self, said: Mapping[str, Knowledge], ids: Sequence[str]) -> np.ndarray:
         """Log-probabilities [N, K_T] that the teachers give examples in the target's labels,
@@ -105,7 +115,10 @@ def cross(experiment: Experiment, target: Task, voices: Sequence[Voice]) -> Cros
                 names = [voice.name]
             heard = signals.for_loss(loss, gold, len(target.labels))
             terms.append(Term("/".join(names), loss, heard, share * weight))
+    settings = [part.model_dump(mode="json") for part in (experiment.loss, experiment.bridge)]
+    spoke = [[voice.name, list(voice.labels), voice.key] for voice in voices]
     return Crossing(
+        key=content_key("crossing", spoke, settings, experiment.fusion, target.fingerprint),
         terms=tuple(terms),
         label_maps={voice.name: found for voice, (_, found) in zip(voices, joined, strict=True)},
         shares={

@@ -97,14 +97,14 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     rundir = RunDirectory(Path("outputs/bench_losses") / pair, Silent())
     pool = target_pool(target)
     heard = source_side.hear(experiment, sources, pool, rundir)
-    terms = cross(experiment, target, [voice for _, voice in heard.values()]).terms
+    crossing = cross(experiment, target, [voice for _, voice in heard.values()])
     room = arms.Classroom.open(experiment, target)
-    arm = arms.Arm("distilled", terms=terms)
+    arm = arms.Arm("distilled", **crossing.as_heard)
     if loss == ALONE:
         arm = arms.Arm("alone")
     elif loss == STILTS:
-        (arm,) = controls.of(experiment, sources, target, pool, terms, rundir)
-    predicted = room.examine(room.teach(arm, rundir)).argmax(axis=1)
+        (arm,) = controls.of(experiment, sources, target, pool, crossing, rundir)
+    predicted = room.outcome(arm, rundir).logits.argmax(axis=1)
     return float(f1_score(target.test.labels, predicted, average="macro"))
 
 

@@ -75,7 +75,7 @@ def results_with(shares: dict[str, float]) -> Any:
     step |= {f"kd/{name}": 0.5 for name in shares}
     step |= {f"kd_share/{name}": share for name, share in shares.items()}
     return SimpleNamespace(
-        steps=lambda: {"distilled": [step]}, config={"loss": {"name": "mix"}}, weights={}
+        steps={"distilled": [[step]]}, config={"loss": {"name": "mix"}}, weights={}
     )
 
 

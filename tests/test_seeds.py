@@ -43,7 +43,7 @@ def probabilities(run: Path, arm: str, seed: int) -> list[float]:
 def test_each_seed_is_what_a_run_of_its_own_gives(
     ctkd: Ctkd, three: Path, tiny_run: list[str]
 ) -> None:
-    arguments = ["seed=5", "controls=basic", "target.validation_size=3"]
+    arguments = ["seed=5", "controls=basic", "target.validation_size=3", "reuse=false"]
     assert ctkd("run", *tiny_run, *arguments)[0] == 0
     (alone,) = Path("outputs").iterdir()
     for arm in ("alone", "distilled", "stilts", "shuffled_teacher"):

@@ -30,7 +30,10 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def test_tensorboard_hears_of_every_arm_and_seed(ctkd: Ctkd, tiny_run: list[str]) -> None:
-    assert ctkd("run", *tiny_run, "tracker=tensorboard", "seeds=2", "teacher.seed=3")[0] == 0
+    assert (
+        ctkd("run", *tiny_run, "tracker=tensorboard", "seeds=2", "teacher.seed=3", "reuse=false")[0]
+        == 0
+    )
     (run,) = Path("outputs").iterdir()
     students = {f"student-{arm}-seed-{n}" for arm in ("alone", "distilled") for n in (1, 2)}
     assert {path.name for path in (run / "tensorboard").iterdir()} == {"teacher", *students}

@@ -104,7 +104,7 @@ def heard_before(
         teacher = teacher_key(experiment, source)
         key = knowledge_key(experiment, teacher, target_pool(target))
         if entry := Cache("knowledge").find(key):
-            found[name] = Voice(name, source.labels, read(entry))
+            found[name] = Voice(name, source.labels, read(entry), key)
     return found
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 
 from ctkd_cli.cli._options import ConfigDir, Overrides, use_config_dir
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete, nearest
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 SHOWS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 DETAILS = ("--resolve", "--package", "-p")
 OUTPUTS_VARIABLE = "CTKD_OUTPUTS"
+RESUME_VARIABLE = "CTKD_RESUME"  # set for the jobs of a sweep that is resumed
+OBJECTIVE = "distilled/macro_f1"  # what a sweeper would maximise
+SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for
 
 
 def run(
@@ -81,25 +87,92 @@ def _single(overrides: list[str]) -> None:
 
 def _sweep(overrides: list[str]) -> None:
     from ctkd_cli.compose import jobs
+    from ctkd_cli.config_files import user_config_dir
+    from ctkd_cli.rundir import write_atomically
+
+    experiments = _validate(jobs(overrides))
+    named = _named_by_user(overrides, "hydra.sweep.dir")
+    directory = named or claim(outputs(), experiments[0].name)
+    directory.mkdir(parents=True, exist_ok=True)
+    asked = {"overrides": overrides, "config_dir": user_config_dir()}
+    write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
+    _jobs(overrides, directory, len(experiments))
+
+
+def _jobs(overrides: list[str], directory: Path, n_jobs: int, *more: str) -> None:
+    """Let Hydra run the jobs of a sweep. Raises SweepIncomplete when some did not end."""
     from ctkd_cli.overrides import prepare
     from ctkd_cli.sweep import summarise
 
-    experiments = _validate(jobs(overrides))
-    prepared = prepare(overrides)
-    named = _named_by_user(overrides, "hydra.sweep.dir")
-    directory = named or claim(outputs(), experiments[0].name)
     _failures.clear()
     try:
-        _hydra(["-m", *prepared, _override("hydra.sweep.dir", directory)])
+        _hydra(["-m", *prepare(overrides), *more, _override("hydra.sweep.dir", directory)])
     finally:
         failed = summarise(directory)
     if failed:
         raise SweepIncomplete(
-            f"{len(failed)} of {len(experiments)} jobs did not end; the first is {failed[0].name}: "
-            f"{failed[0].reason}"
+            f"{len(failed)} of {n_jobs} jobs did not end; the first is {failed[0].name}: "
+            f"{failed[0].reason}\n  remedy:  ctkd resume {shlex.quote(str(directory))}"
         )
     if _failures:  # of a job that may not even leave word in its directory
         raise _failures[0]
+
+
+def resume_sweep(directory: Path) -> None:
+    """Run the jobs of a sweep that are not complete. Raises as `run` does."""
+    from ctkd_cli.compose import jobs
+
+    asked = _read_yaml(directory / SWEEP_FILE)
+    if folder := asked.get("config_dir"):
+        use_config_dir(Path(folder))
+    overrides = asked["overrides"]
+    n_jobs = len(_validate(jobs(overrides)))
+    _jobs(overrides, directory, n_jobs, f"+hydra.job.env_set.{RESUME_VARIABLE}='1'")
+
+
+def resume_run(directory: Path) -> None:
+    """Finish a run in its own directory; a complete one is left as it is."""
+    from ctkd_cli.experiment import load
+    from ctkd_cli.reports import print_summary
+    from ctkd_cli.run import run as run_experiment
+
+    experiment = load(_read_yaml(directory / "config.yaml"))
+    if is_complete(directory, experiment):
+        print(f"complete already: {directory}")
+        return
+    overrides = directory / "overrides.yaml"
+    typed = _read_yaml(overrides) if overrides.exists() else []
+    run_experiment(experiment, directory, typed)
+    print_summary(directory)
+
+
+def is_complete(directory: Path, experiment: Experiment) -> bool:
+    """Whether a run of these very settings ended well in a directory. Raises InputError when one
+    is going on there."""
+    from ctkd_cli.rundir import is_going_on, status_of
+
+    status = status_of(directory)
+    if is_going_on(status):
+        raise InputError(
+            Problem(
+                "this run is still going on", where="DIR", got=str(directory),
+                remedy=f"wait for process {status['pid']}, or stop it first",
+            )
+        )  # fmt: skip
+    if status.get("status") != "complete" or not (directory / "metrics.json").exists():
+        return False
+    config = directory / "config.yaml"
+    return bool(_read_yaml(config) == experiment.model_dump(mode="json", by_alias=True))
+
+
+def _read_yaml(path: Path) -> Any:
+    """Raises InputError when the file is damaged."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(
+            Problem(f"{path.name} is damaged", where="DIR", got=f"{path}: {error}")
+        ) from None
 
 
 def _validate(jobs: Sequence[Sequence[str]]) -> list[Experiment]:
@@ -157,7 +230,7 @@ def _named_by_user(overrides: Sequence[str], key: str) -> Path | None:
 
 
 def _require_free(directory: Path, key: str) -> None:
-    if (directory / "status.json").exists() or (directory / "multirun.yaml").exists():
+    if any((directory / name).exists() for name in ("status.json", SWEEP_FILE, "multirun.yaml")):
         raise InputError(
             Problem(
                 "a run lies in this directory already, and nothing is written over",
@@ -257,11 +330,15 @@ def _job(config: DictConfig) -> float:
     settings.pop(SWEEP, None)
     typed = as_typed(job.overrides.task)
     try:
-        _require_free(directory, key)  # once more: its name may have been ${...} until now
         experiment = load({str(key): value for key, value in settings.items()})
+        if os.environ.get(RESUME_VARIABLE):
+            if is_complete(directory, experiment):
+                return float(json.loads((directory / "metrics.json").read_text())[OBJECTIVE])
+        else:
+            _require_free(directory, key)  # once more: its name may have been ${...} until now
         metrics = run_experiment(experiment, directory, typed)
         print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
-        return metrics["distilled/macro_f1"]
+        return metrics[OBJECTIVE]
     except Exception as error:
         _failures.append(error)
         if job.mode is RunMode.MULTIRUN and not (directory / "status.json").exists():

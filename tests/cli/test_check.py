@@ -101,6 +101,12 @@ def test_a_bridge_of_names_is_shown_without_a_model(ctkd: Ctkd) -> None:
     assert "unmapped" in out
 
 
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("empty_cache")
 def test_a_learned_bridge_says_when_it_is_learned(ctkd: Ctkd) -> None:
     found = check(ctkd)
     assert found["label_map"] is None
@@ -115,6 +121,7 @@ def test_what_is_printed(ctkd: Ctkd) -> None:
     assert "memory" in out
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_cost_that_grows_with_the_work(ctkd: Ctkd) -> None:
     few = check(ctkd, "training.steps=10")["seconds"]
     many = check(ctkd, "training.steps=1000")["seconds"]

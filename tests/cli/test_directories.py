@@ -23,6 +23,7 @@ DIGITS = "experiment=digits"
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
     """Leaves what a run leaves, in no time. lambda=13 is refused, 14 fails, 15 is interrupted."""
+    import ctkd_cli.reports
     import ctkd_cli.run
 
     began: list[tuple[Path, Experiment]] = []
@@ -45,6 +46,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
         return metrics
 
     monkeypatch.setattr(ctkd_cli.run, "run", run)
+    monkeypatch.setattr(ctkd_cli.reports, "print_summary", lambda *given, **more: None)
     monkeypatch.setenv(config_files.CONFIG_DIR_VARIABLE, "")
     monkeypatch.delenv("CTKD_OUTPUTS", raising=False)
     return began

@@ -179,7 +179,7 @@ def test_the_same_settings_give_the_same_bytes_and_reuse_the_teacher(
 ) -> None:
     tables = []
     for _ in range(2):
-        assert ctkd("run", *tiny_run)[0] == 0
+        assert ctkd("run", *tiny_run, "reuse=false")[0] == 0
         tables.append(pq.read_table(latest() / "predictions.parquet"))
     assert tables[0].equals(tables[1])
     assert len(list(Path("outputs").iterdir())) == 2
