@@ -100,6 +100,9 @@ def is_whole(entry: Path) -> bool:
 
 
 def _write_manifest(folder: Path) -> None:
+    os.umask(mask := os.umask(0))
+    for file in folder.rglob("*"):  # some libraries write for the user's eyes only
+        file.chmod((0o777 if file.is_dir() else 0o666) & ~mask)
     manifest = json.dumps(_checksums(folder), indent=1)
     with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
         stream.write(manifest)

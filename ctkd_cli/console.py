@@ -22,11 +22,13 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from ctkd_cli.printable import printable
 from ctkd_cli.rundir import Display
 
+BAR = 16  # cells of a bar
 QUIET_SECONDS = 15.0  # plain display: the longest silence within a stage
 SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 
@@ -57,17 +59,26 @@ class _Sign(SpinnerColumn):
         return super().render(task) if task.started else Text("·", style="dim")
 
 
+def fixed(width: int) -> Column:
+    """A column of one width, so that nothing jumps while a run goes on."""
+    return Column(width=width, no_wrap=True)
+
+
 class LiveDisplay:
     """A line per stage: waiting, running with a bar and its figures, or done."""
 
     def __init__(self, titles: Sequence[str]) -> None:
         self._progress = Progress(
             _Sign(finished_text="[green]✓"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[clock]}", justify="right"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("[dim]{task.fields[figures]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=BAR, table_column=Column(min_width=BAR)),
+            TextColumn("{task.fields[clock]}", justify="right", table_column=fixed(8)),
+            TimeRemainingColumn(compact=True, table_column=fixed(5)),
+            TextColumn(
+                "[dim]{task.fields[figures]}",
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
+            expand=True,
             console=Console(stderr=True),
         )
         self._tasks = {title: self._add(title) for title in titles}

@@ -80,6 +80,15 @@ def of(
             yield replace(arm, **cross(experiment, target, voices).as_heard)
 
 
+def stages(name: str) -> list[str]:
+    """The stages of a control, as the display has them, in their order."""
+    variant = {**TEACHERS, **PROBED}.get(name, "trained")
+    made = [f"teacher {variant}", f"knowledge {variant}"] if variant != "trained" else []
+    if name in ("stilts", STILTS_DISTILLED):
+        made = [f"control {SOURCE_ARM}"]
+    return [*made, f"control {name}"]
+
+
 def shuffle(terms: tuple[Term, ...], seed: int) -> tuple[Term, ...]:
     """The same things said, each of another example."""
     order = np.random.default_rng([seed, 5]).permutation(len(terms[0].weight))

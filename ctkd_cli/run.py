@@ -154,10 +154,10 @@ def _running(
         "student alone",
         "student distilled",
         *left_out,
-        *(f"control {name}" for name in experiment.controls.arms),
+        *(title for name in experiment.controls.arms for title in controls.stages(name)),
         "evaluation",
     ]
-    with console.display(titles) as display, interruption.remembered():
+    with console.display(list(dict.fromkeys(titles))) as display, interruption.remembered():
         rundir = RunDirectory(directory, display, experiment.tracker)
         try:
             yield rundir

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ctkd_cli.evaluation.label_curve import Saved, labels_saved
-from ctkd_cli.evaluation.significance import Interval, t_interval
+from ctkd_cli.evaluation.significance import Interval, possible, t_interval
 from ctkd_cli.printable import printable_lines
 from ctkd_cli.reports.terminal import settings_table
 from ctkd_cli.rundir import write_atomically
@@ -67,7 +67,7 @@ class Group:
         """Over the best control: a single job's own interval, else Student's t over the jobs."""
         (first, *others) = self.jobs
         if others:
-            return t_interval([job.metrics["gain/macro_f1"] for job in self.jobs])
+            return possible(t_interval([job.metrics["gain/macro_f1"] for job in self.jobs]))
         low, high = (first.metrics.get(f"gain/macro_f1_{end}", np.nan) for end in ("low", "high"))
         return Interval(first.metrics["gain/macro_f1"], low, high)
 
@@ -111,11 +111,13 @@ class Sweep:
     def groups(self) -> list[Group]:
         """Complete jobs, grouped over seeds."""
         found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+        asked = []
         for job in self.jobs:
+            settings = tuple((k, v) for k, v in job.settings.items() if k != "seed")
+            asked.append(settings)
             if job.status == "complete":
-                settings = tuple((k, v) for k, v in job.settings.items() if k != "seed")
                 found.setdefault(settings, []).append(job)
-        common = set.intersection(*map(set, found)) if len(found) > 1 else set()
+        common = set.intersection(*map(set, asked)) if len(set(asked)) > 1 else set()
         return [
             Group(
                 settings=dict(settings),
@@ -197,7 +199,8 @@ def _csv(jobs: list[Job]) -> str:
     for job in jobs:
         settings = (job.settings.get(key, "") for key in keys)
         figures = (job.metrics.get(metric, "") for metric in METRICS)
-        writer.writerow([job.name, job.status, *settings, *figures, job.reason])
+        reason = "; ".join(line.strip() for line in job.reason.splitlines() if line.strip())
+        writer.writerow([job.name, job.status, *settings, *figures, reason])
     return text.getvalue()
 
 

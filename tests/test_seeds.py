@@ -71,7 +71,7 @@ def test_figures_are_means_over_seeds(three: Path) -> None:
         assert metrics[f"{arm}/macro_f1"] == pytest.approx(np.mean(each))
     page = (three / "report.html").read_text()
     assert "Macro-F1, seed by seed" in page
-    assert "seeds 4, 5, 6 together" in (three / "report.txt").read_text()
+    assert "answers of seeds 4, 5, 6 together" in (three / "report.txt").read_text()
 
 
 def test_the_saved_student_is_the_first_seeds(three: Path) -> None:

@@ -52,11 +52,10 @@ def _print(titles: list[str], cells: list[list[str]]) -> None:
     for line in cells:
         pairs = zip(titles, line[:n_settings], strict=False)
         named = " ".join(f"{key.removesuffix('.name')}={value}" for key, value in pairs if value)
-        seeds, alone, distilled, gain, interval, p = line[n_settings:]
-        shown.append([named or "as given", seeds, alone, distilled, f"{gain} ({interval})", p])
-    named_figures = ["seeds", "alone", "distilled", "gain (95% interval)", "p"]
+        seeds, _alone, best, distilled, gain, interval, p = line[n_settings:]
+        shown.append([named or "as given", seeds, best, distilled, f"{gain} ({interval})", p])
+    named_figures = ["seeds", "control", "distilled", "gain (95% interval)", "p"]
     console = Console()
     console.print(settings_table(["settings", *named_figures], shown))
-    console.print(
-        Text("p: paired test of the distilled students against the first row, Holm", style="dim")
-    )
+    explained = "macro-F1; control: the best one; p: paired test against the first row, Holm"
+    console.print(Text(explained, style="dim"))

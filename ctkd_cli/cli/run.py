@@ -111,8 +111,8 @@ def _jobs(overrides: list[str], directory: Path, n_jobs: int, *more: str) -> Non
         failed = summarise(directory)
     if failed:
         raise SweepIncomplete(
-            f"{len(failed)} of {n_jobs} jobs did not end; the first is {failed[0].name}: "
-            f"{failed[0].reason}\n  remedy:  ctkd resume {shlex.quote(str(directory))}"
+            f"{len(failed)} of {n_jobs} jobs did not end; the first is {failed[0].name}\n"
+            f"  remedy:  ctkd resume {shlex.quote(str(directory))}"
         )
     if _failures:  # of a job that may not even leave word in its directory
         raise _failures[0]

@@ -106,8 +106,15 @@ def gain(
         [macro_f1(gold, a, n_labels) - macro_f1(gold, b, n_labels)
          for a, b in zip(first, second, strict=True)]
     )  # fmt: skip
-    low, high = min(found.low, seeds.low), max(found.high, seeds.high)
-    return Interval(found.estimate, max(low, -1.0), min(high, 1.0))  # t knows of no ends
+    return possible(
+        Interval(found.estimate, min(found.low, seeds.low), max(found.high, seeds.high))
+    )
+
+
+def possible(gain: Interval) -> Interval:
+    """The part of an interval that a gain in F1 can take: t knows of no ends."""
+    low, high = np.clip([gain.low, gain.high], -1, 1)
+    return Interval(gain.estimate, float(low), float(high))
 
 
 def mcnemar(gold: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:

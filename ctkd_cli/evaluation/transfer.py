@@ -49,6 +49,11 @@ class Hint:
     @property
     def sentence(self) -> str:
         """The hint in words."""
+        if self.leep_gain < MATTERS:
+            return (
+                f"the teacher's labels save less than {MATTERS} nats per label of the target's, "
+                "too little to matter: if anything carries over, its features do"
+            )
         figures = (
             f"{self.leep_gain:+.2f} nats per label, where 95% of shuffled labels stay below "
             f"{self.null:+.2f}"
@@ -65,6 +70,8 @@ def judged(hints: Iterable[Hint], outcome: str) -> str:
     """Whether the hints were right, now that it is known whether the student did better than alone
     (`helped`, `hurt` or `open`)."""
     promising = any(each.promising for each in hints)
+    if outcome == "hurt" and not promising:
+        return "The hint was right: no gain was to be expected, and distillation even hurt."
     if outcome == "helped":
         return (
             "The hint was right: a gain was to be expected, and there is one."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctkd_cli.evaluation import significance
-from ctkd_cli.evaluation.significance import Interval, mcnemar
+from ctkd_cli.evaluation.significance import LEVEL, Interval, mcnemar
 
 if TYPE_CHECKING:
     from ctkd_cli.reports.results import Results
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OPENINGS = {
     "helped": "Distillation helped",
     "hurt": "Negative transfer: distillation hurt",
+    "beaten": "Another way does better than distillation",
     "open": "No gain can be claimed",
 }
 NAMES = {
@@ -31,7 +32,8 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """gain: distilled minus the best control, in macro-F1. p_value: McNemar's, with one seed."""
+    """gain: distilled minus the best control, in macro-F1; over_alone: minus student-alone, where
+    that is another. p_value: McNemar's, with one seed."""
 
     control: str
     distilled: float
@@ -39,13 +41,19 @@ class Verdict:
     gain: Interval
     n_seeds: int
     p_value: float | None
+    over_alone: Interval | None = None
 
     @property
     def outcome(self) -> str:
-        """`helped`, `hurt` (negative transfer) or `open`."""
+        """`helped`; `hurt`: less than student-alone (negative transfer); `beaten`: less than
+        another control; or `open`. With one seed, McNemar's test must agree."""
+        if self.p_value is not None and self.p_value > 1 - LEVEL:
+            return "open"
         if self.gain.low > 0:
             return "helped"
-        return "hurt" if self.gain.high < 0 else "open"
+        if (self.over_alone or self.gain).high < 0:
+            return "hurt"
+        return "beaten" if self.gain.high < 0 else "open"
 
     @property
     def sentence(self) -> str:
@@ -55,10 +63,12 @@ class Verdict:
             # fifth of cases without any: the sentence must not say more than this seed does.
             opening = f"With this seed, {opening[0].lower()}{opening[1:]}"
         control = NAMES.get(self.control, self.control)
+        more = ""
+        if self.outcome == "hurt" and self.over_alone:
+            more = f"; over student alone {_told(self.over_alone)}"
         return (
             f"{opening}: macro-F1 {self.distilled:.3f} against {self.best:.3f} for {control}, "
-            f"the best control; gain {self.gain.estimate:+.3f} "
-            f"(95% interval {self.gain.low:+.3f} to {self.gain.high:+.3f})."
+            f"the best control; gain {_told(self.gain)}{more}."
         )
 
     @property
@@ -81,6 +91,9 @@ def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
     first, second = results.predicted_rows("distilled"), results.predicted_rows(control)
     gain = significance.gain(gold, first, second, len(results.labels("distilled")))
     n_seeds = len(first)
+    over_alone = None
+    if "alone" in means and control != "alone":
+        over_alone = reach(results, ["alone"]).gain
     return Verdict(
         control=control,
         distilled=results.mean("distilled", "macro_f1"),
@@ -88,4 +101,9 @@ def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
         gain=gain,
         n_seeds=n_seeds,
         p_value=mcnemar(gold, first[0], second[0]) if n_seeds == 1 else None,
+        over_alone=over_alone,
     )
+
+
+def _told(gain: Interval) -> str:
+    return f"{gain.estimate:+.3f} (95% interval {gain.low:+.3f} to {gain.high:+.3f})"

@@ -17,13 +17,14 @@ import numpy as np
 from scipy import stats
 
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.evaluation.significance import holm, mcnemar, t_interval
+from ctkd_cli.evaluation.significance import Interval, gain, holm, mcnemar, possible, t_interval
 from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.provenance import leaves
 from ctkd_cli.reports.results import Results
 
 SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
-OF_A_SEED = ("seed", "seeds", "name", "tracker")  # settings in which runs of one group may differ
+# Settings in which runs of one group may differ.
+OF_A_SEED = ("seed", "seeds", "name", "tracker", "reuse")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Run:
     def score(self, arm: str, seed: int) -> float:
         return self.results.scores[arm][seed]["macro_f1"]
 
-    def gain(self, seed: int) -> float:
-        """Of one seed, over the control that is best over all."""
-        return self.score("distilled", seed) - self.score(self.verdict.control, seed)
+    def answers(self, arm: str, seed: int, ids: Sequence[str]) -> np.ndarray:
+        """Label indices that an arm gave these examples."""
+        row = self.seeds.index(seed)
+        return np.asarray(self.results.predicted_rows(arm, ids)[row])
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Row:
     seeds: tuple[int, ...]
     differs: Mapping[str, str]
     alone: float
+    best_control: float
     distilled: float
     gain: float
     gain_low: float
@@ -145,24 +148,43 @@ def _read(directories: Sequence[Path]) -> list[Run]:
 def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
     """group: the run of each seed."""
     runs = list(dict.fromkeys(group.values()))
-    gain = runs[0].verdict.gain
-    if len(runs) > 1:
-        gain = t_interval([run.gain(seed) for seed, run in group.items()])
-    alone, distilled = (
-        float(np.mean([run.score(arm, seed) for seed, run in group.items()]))
-        for arm in ("alone", "distilled")
+    over_best = _gain(runs[0], group)
+    alone, distilled, best = (
+        float(np.mean([run.score(arm or run.verdict.control, s) for s, run in group.items()]))
+        for arm in ("alone", "distilled", "")
     )
     return Row(
         runs=tuple(str(run.results.directory) for run in runs),
         seeds=tuple(group),
         differs={key: runs[0].settings.get(key, "") for key in differing},
         alone=alone,
+        best_control=best,
         distilled=distilled,
-        gain=gain.estimate,
-        gain_low=gain.low,
-        gain_high=gain.high,
+        gain=over_best.estimate,
+        gain_low=over_best.low,
+        gain_high=over_best.high,
         p_value=None,
     )
+
+
+def _gain(first: Run, group: Mapping[int, Run]) -> Interval:
+    """Over the best control of each run; by the seeds alone where runs have different tests."""
+    runs = set(group.values())
+    if len(runs) == 1:
+        return first.verdict.gain
+    if len({run.test_set for run in runs}) > 1:
+        differences = [
+            run.score("distilled", seed) - run.score(run.verdict.control, seed)
+            for seed, run in group.items()
+        ]
+        return possible(t_interval(differences))
+    ids = first.results.ids()
+    distilled, controls = (
+        np.stack([run.answers(arm or run.verdict.control, s, ids) for s, run in group.items()])
+        for arm in ("distilled", "")
+    )
+    labels = first.results.labels("distilled")
+    return gain(first.results.gold_rows("distilled"), distilled, controls, len(labels))
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -190,9 +212,9 @@ def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None
     if len(shared) == 1:
         (seed,) = shared
         one, two = first[seed], other[seed]
-        ids = one.results.rows("distilled", seed)["id"].to_pylist()
-        gold = one.results.gold_rows("distilled", seed)
-        return mcnemar(gold, _answers(one, seed, ids), _answers(two, seed, ids))
+        ids, gold = one.results.ids(), one.results.gold_rows("distilled")
+        said = [run.answers("distilled", seed, ids) for run in (one, two)]
+        return mcnemar(gold, said[0], said[1])
     differences = [
         first[seed].score("distilled", seed) - other[seed].score("distilled", seed)
         for seed in shared
@@ -200,14 +222,6 @@ def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None
     if np.ptp(differences) == 0:
         return 1.0 if differences[0] == 0 else 0.0
     return float(stats.ttest_1samp(differences, 0).pvalue)
-
-
-def _answers(run: Run, seed: int, ids: Sequence[str]) -> np.ndarray:
-    """Label indices that a run's distilled student gave these examples."""
-    rows = run.results.rows("distilled", seed)
-    said = dict(zip(rows["id"].to_pylist(), rows["predicted"].to_pylist(), strict=True))
-    labels = run.results.labels("distilled")
-    return np.array([labels.index(said[name]) for name in ids])
 
 
 def _shown(value: Any) -> str:
@@ -236,12 +250,15 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Titles and cells; the settings that differ come first."""
     keys = list(rows[0].differs)
-    titles = [*keys, "seeds", "alone", "distilled", "gain", "95% interval", "p vs first"]
+    titles = [
+        *keys, "seeds", "alone", "best control", "distilled", "gain", "95% interval", "p vs first",
+    ]  # fmt: skip
     return titles, [
         [
             *(row.differs[key] for key in keys),
             str(len(row.seeds)),
             f"{row.alone:.3f}",
+            f"{row.best_control:.3f}",
             f"{row.distilled:.3f}",
             f"{row.gain:+.3f}",
             f"{row.gain_low:+.3f} to {row.gain_high:+.3f}",

@@ -55,7 +55,7 @@ def render(results: Results, verdict: Verdict) -> str:
             "## What it is",
             "",
             f"A classifier of {target['kind']} with the labels {_listed(target['labels'])}, "
-            f"{results.models['student']['parameters']:,} parameters, distilled by ctkd from a "
+            f"{_parameters(results):,} parameters, distilled by ctkd from a "
             f"teacher that was trained on {learnt}.",
             "",
             "## Data",
@@ -75,7 +75,7 @@ def render(results: Results, verdict: Verdict) -> str:
             rows,
             "",
             f"Loss {config['loss']['name']}, bridge {config['bridge']['name']}, "
-            f"lambda {config['lambda']:g}, seed {config['seed']}.",
+            f"lambda {config['lambda']:g}. {_kept(results)}",
             "",
             "## Use",
             "",
@@ -85,6 +85,20 @@ def render(results: Results, verdict: Verdict) -> str:
             "",
         ]
     )
+
+
+def _kept(results: Results) -> str:
+    """Whose weights these are: the figures of the table may be of several seeds."""
+    first, *others = results.seeds("distilled")
+    score = results.scores["distilled"][first]["macro_f1"]
+    rest = f"; the table has means over {1 + len(others)} seeds." if others else "."
+    return f"These weights are those of seed {first}, with a macro-F1 of {score:.3f}{rest}"
+
+
+def _parameters(results: Results) -> int:
+    """Of the student: counted in the model where it was measured."""
+    measured = results.efficiency.get("student", results.models["student"])
+    return int(measured["parameters"])
 
 
 def _listed(labels: list[str]) -> str:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.ticker import MaxNLocator
 
 from ctkd_cli.evaluation.metrics import reliability
 from ctkd_cli.evaluation.significance import t_interval
@@ -131,7 +132,10 @@ def curves(results: Results) -> Figure:
                 if len(seeds) > 1:
                     axes.fill_between(list(at), low, high, color=shade, alpha=0.15, lw=0)
         lowest = min((min(line.get_ydata(), default=0.0) for line in axes.lines), default=0.0)
-        axes.set(title=title, ylim=(min(0.0, float(lowest)) if np.isfinite(lowest) else 0.0, None))
+        axes.set_title(title)
+        axes.set_ylim(bottom=min(0.0, float(lowest)) if np.isfinite(lowest) else 0.0)
+        axes.margins(y=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", alpha=0.25)
     all_axes[-1].set_xlabel("optimiser step")
     named = {line.get_label(): line for axes in all_axes for line in axes.lines}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,8 @@ class Results:
         """Raises InputError when a file that the reports are made of is missing or damaged, or
         when there is nothing to compare."""
         results = cls(directory)
+        if not directory.is_dir():
+            raise InputError(Problem("no such directory", where="RUN", got=str(directory)))
         problems = [
             problem for name, part in PARTS.items() if (problem := results._problem(name, part))
         ]
@@ -86,10 +88,15 @@ class Results:
         seed = self.seeds(arm)[0] if seed is None else seed
         return self._indices(arm, self.rows(arm, seed)["gold"].to_pylist())
 
-    def predicted_rows(self, arm: str) -> np.ndarray:
+    def ids(self) -> list[str]:
+        """Of the target's test examples, in the order of the distilled arm's first seed."""
+        ids: list[str] = self.rows("distilled", self.seeds("distilled")[0])["id"].to_pylist()
+        return ids
+
+    def predicted_rows(self, arm: str, order: Sequence[str] | None = None) -> np.ndarray:
         """[S, N] label indices: seeds in the order of the distilled arm's, so that arms are paired
-        row by row; examples in the order of its first seed."""
-        order = self.rows("distilled", self.seeds("distilled")[0])["id"].to_pylist()
+        row by row; examples in an order, by default that of `ids`."""
+        order = self.ids() if order is None else order
         found = []
         for seed in self.seeds("distilled"):
             table = self.rows(arm, seed)

@@ -13,14 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ctkd_cli.printable import printable, printable_lines
-from ctkd_cli.reports.arms import in_order_of_interest
+from ctkd_cli.reports.arms import in_order_of_interest, name_of
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
     from ctkd_cli.reports.results import Results
 
 COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "nll": "NLL", "ece": "ECE"}
-STYLES = {"helped": "bold green", "hurt": "bold red", "open": "bold yellow"}
+STYLES = {
+    "helped": "bold green", "hurt": "bold red", "beaten": "bold yellow", "open": "bold yellow"
+}  # fmt: skip
 
 
 def print_summary(results: Results, verdict: Verdict, console: Console | None = None) -> None:
@@ -37,7 +39,9 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     for arm in in_order_of_interest(results):
         own = " (its own task)" if arm in results.teachers else ""
         figures = (f"{results.mean(arm, metric):.3f}" for metric in COLUMNS)
-        table.add_row(Text(arm + own), *figures, style="bold" if arm == "distilled" else "")
+        table.add_row(
+            Text(name_of(arm) + own), *figures, style="bold" if arm == "distilled" else ""
+        )
     console.print(table)
     folder = os.path.relpath(results.directory)
     for what, file in (("report", "report.html"), ("text", "report.txt"), ("student", "student/")):
@@ -59,7 +63,7 @@ def settings_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Tabl
     figures in the others."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first, *figures = titles
-    table.add_column(first, overflow="fold", min_width=12)
+    table.add_column(first, overflow="fold", min_width=10)
     for title in figures:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:

@@ -154,6 +154,6 @@ def _arm(results: Results, arm: str) -> str:
     )
     numbers = ", ".join(map(str, seeds))
     title = f"{arm} on {task}, " + (
-        f"seeds {numbers} together" if len(seeds) > 1 else f"seed {numbers}"
+        f"the answers of seeds {numbers} together" if len(seeds) > 1 else f"seed {numbers}"
     )
     return f"{title}\n{'-' * len(title)}\n{report.rstrip()}"

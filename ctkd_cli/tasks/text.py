@@ -133,7 +133,7 @@ class Text(Kind):
         }
 
     def _lines(self, source: Source, text: str) -> Dataset:
-        """One text per line; blank lines are none."""
+        """One text per line, with the line's number as its id; blank lines are none."""
         from datasets import Dataset
 
         if self.text_pair:
@@ -143,4 +143,6 @@ class Text(Kind):
             )
         # Not splitlines: a text may hold other separators of lines, such as U+2028.
         lines = text.replace("\r\n", "\n").split("\n")
-        return Dataset.from_dict({"text": [line for line in lines if line.strip()]})
+        filled = [(str(n), line) for n, line in enumerate(lines, 1) if line.strip()]
+        ids, texts = zip(*filled, strict=True) if filled else ((), ())
+        return Dataset.from_dict({"id": ids, "text": texts})

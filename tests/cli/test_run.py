@@ -148,7 +148,7 @@ def test_predict_reads_lines_and_stdin(finished, ctkd: Ctkd, tmp_path: Path, mon
     assert code == 0
     assert [line.split(",")[:2] for line in out.splitlines()[1:]] == [
         ["1", "'=goal team"],  # no spreadsheet runs it
-        ["2", "film actor"],
+        ["3", "film actor"],  # the number of its line
     ]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"goal\n")))
     assert len(ctkd("predict", str(run))[1].splitlines()) == 2

@@ -63,6 +63,25 @@ def test_one_seed_is_cautioned_and_has_mcnemars_p() -> None:
     assert (two.p_value, two.caution, two.n_seeds) == (None, "", 2)
 
 
+def test_less_than_another_control_is_no_harm() -> None:
+    """As good as alone, and a probe does better: nothing was hurt."""
+    verdict = reach(results(alone=[20], probe=[2], distilled=[20]))
+    assert (verdict.control, verdict.outcome) == ("probe", "beaten")
+    assert "hurt" not in verdict.sentence
+    hurt = reach(results(alone=[10], probe=[2], distilled=[40]))
+    assert hurt.outcome == "hurt"
+    assert "over student alone -0.500" in hurt.sentence  # 1 - 40/60 against 1 - 10/60
+
+
+def test_with_one_seed_mcnemar_must_agree() -> None:
+    """Five examples more are right, none less: p = 2 / 2^5 > 0.05, whatever a bootstrap says."""
+    verdict = reach(results(alone=[5], distilled=[0]))
+    assert verdict.gain.low > 0
+    assert verdict.p_value == pytest.approx(2 / 2**5)
+    assert verdict.outcome == "open"
+    assert reach(results(alone=[6], distilled=[0])).outcome == "helped"  # p = 2 / 2^6
+
+
 def noisy(gold: np.ndarray, accuracy: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """[S, N] predictions for two labels; accuracy: [S]."""
     wrong = generator.random((len(accuracy), len(gold))) > accuracy[:, None]

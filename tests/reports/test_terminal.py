@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ctkd_cli.evaluation.significance import Interval
 from ctkd_cli.evaluation.verdict import Verdict
+from ctkd_cli.reports.arms import name_of
 from ctkd_cli.reports.terminal import print_summary
 
 CONTROLS = ["alone", "stilts", "generic_teacher", "random_teacher", "shuffled_teacher", "probe"]
@@ -39,9 +40,13 @@ def test_every_arm_fits_in_80_columns() -> None:
     lines = shown([1], ["lambda=1"])
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    assert all(arm in text for arm in CONTROLS)
+    assert all(name_of(arm) in text for arm in CONTROLS)
     assert "0.875" in text
-    assert text.index("distilled ") < text.index("alone ") < text.index("teacher (its own task)")
+    assert (
+        text.index("student distilled ")
+        < text.index("student alone ")
+        < text.index("teacher (its own task)")
+    )
 
 
 def test_one_seed_leads_to_five_and_five_to_predictions() -> None:

@@ -60,7 +60,7 @@ FILES = {
     "its own delimiter": ("a.csv", "review;stars\nA, b;5\n", {"text": ["A, b"]}),
     "ids": ("a.jsonl", '{"id": 7, "review": "A"}\n', {"text": ["A"], "id": ["7"]}),
     "gaps": ("a.json", '[{"review": null}, {"review": "A"}]', {"text": ["", "A"]}),
-    "lines": ("a.txt", "A\r\n\n B\u2028b\n", {"text": ["A", " B\u2028b"]}),
+    "lines": ("a.txt", "A\r\n\n B\u2028b\n", {"id": ["1", "3"], "text": ["A", " B\u2028b"]}),
 }
 
 
