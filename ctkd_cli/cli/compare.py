@@ -54,8 +54,8 @@ def _print(titles: list[str], cells: list[list[str]]) -> None:
         named = " ".join(f"{key.removesuffix('.name')}={value}" for key, value in pairs if value)
         seeds, _alone, best, distilled, gain, interval, p = line[n_settings:]
         shown.append([named or "as given", seeds, best, distilled, f"{gain} ({interval})", p])
-    named_figures = ["seeds", "control", "distilled", "gain (95% interval)", "p"]
+    named_figures = ["seeds", "best", "distilled", "gain (95% interval)", "p"]
     console = Console()
     console.print(settings_table(["settings", *named_figures], shown))
-    explained = "macro-F1; control: the best one; p: paired test against the first row, Holm"
+    explained = "macro-F1; best: the best control; p: paired test against the first row, Holm"
     console.print(Text(explained, style="dim"))

@@ -63,7 +63,7 @@ def settings_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Tabl
     figures in the others."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first, *figures = titles
-    table.add_column(first, overflow="fold", min_width=10)
+    table.add_column(first, overflow="fold", min_width=8)
     for title in figures:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
