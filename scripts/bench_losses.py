@@ -25,7 +25,7 @@ from ctkd_cli import arms, compatibility, console, controls, task
 from ctkd_cli import sources as source_side
 from ctkd_cli.component import available
 from ctkd_cli.errors import InputError
-from ctkd_cli.evaluation.significance import t_interval
+from ctkd_cli.evaluation.significance import Interval, t_interval
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.keys import target_pool
 from ctkd_cli.losses.base import Loss
@@ -130,17 +130,28 @@ def print_tables() -> None:
         scores: dict[str, dict[int, float]] = {}
         for line in found:
             if (line["pair"], line["labels"]) == (pair, labels):
-                scores.setdefault(str(line["loss"]), {})[int(str(line["seed"]))] = float(
-                    str(line["macro_f1"])
-                )
+                of_recipe = scores.setdefault(str(line["loss"]), {})
+                of_recipe[int(str(line["seed"]))] = float(str(line["macro_f1"]))
         print(f"\n### {pair}, {labels} labels per class\n")
-        print("| loss | seeds | macro-F1 | gain over alone (95% t-interval) |\n|---|---|---|---|")
+        print(
+            "| loss | seeds | macro-F1 | gain over alone | gain over STILTs |\n|---|---|---|---|---|"
+        )
         for loss in sorted(scores, key=lambda name: -np.mean(list(scores[name].values()))):
-            paired = [f1 - scores[ALONE][seed] for seed, f1 in scores[loss].items()]
-            gain = t_interval(paired)
-            told = f"{gain.estimate:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
-            mean = np.mean(list(scores[loss].values()))
-            print(f"| {loss} | {len(paired)} | {mean:.3f} | {'' if loss == ALONE else told} |")
+            each = scores[loss]
+            mean = shown(t_interval(list(each.values())), "")
+            gains = [
+                "" if loss == over else shown(
+                    t_interval([f1 - scores[over][seed] for seed, f1 in each.items()]), "+"
+                )
+                for over in (ALONE, STILTS)
+            ]  # fmt: skip
+            print(f"| {loss} | {len(each)} | {mean} | {gains[0]} | {gains[1]} |")
+
+
+def shown(found: Interval, sign: str) -> str:
+    """A mean with its 95% t-interval over seeds."""
+    low, mean, high = (f"{x:{sign}.3f}" for x in (found.low, found.estimate, found.high))
+    return f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_the_parts_of_a_composition_in_order() -> None:
     assert "loss/hint.yaml" in names
     assert "task/bbc_articles.yaml" in names
     packages = {name: package for name, package, _ in compose.parts([])}
-    assert packages["loss/mapped_kl.yaml"] == "loss"
+    assert packages["loss/probe_kl.yaml"] == "loss"
 
 
 def test_the_users_yaml_wins(folder: Path) -> None:

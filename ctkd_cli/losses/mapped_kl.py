@@ -16,7 +16,7 @@ class MappedKl(Loss):
     """Hinton's loss on the teacher's distribution, carried over to the target labels."""
 
     needs_bridge: ClassVar[bool] = True
-    choose_when: ClassVar[str] = "labels differ but a map between them makes sense; the default"
+    choose_when: ClassVar[str] = "labels differ but a map between them makes sense"
 
     temperature: float = Field(2.0, gt=0)
 

@@ -21,7 +21,7 @@ class ProbeKl(Loss):
     """
 
     needs_labelled_per_class: ClassVar[int] = 2
-    choose_when: ClassVar[str] = "labels are disjoint, or features say more than source labels"
+    choose_when: ClassVar[str] = "labels differ in any way; the default"
 
     temperature: float = Field(1.0, gt=0)
     strength: float = Field(STRENGTH, gt=0, description="inverse regularisation, scikit-learn's C")

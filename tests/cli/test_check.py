@@ -29,7 +29,7 @@ def files(tmp_path: Path) -> list[str]:
     return [
         "source=files", "source.train=source.csv", "source.test=other.csv",
         "source.validation_size=0", "target=files", "target.train=train.csv",
-        "target.test=test.csv", "target.labels_per_class=1",
+        "target.test=test.csv", "target.labels_per_class=1", "loss=hint",
     ]  # fmt: skip
 
 
