@@ -133,9 +133,8 @@ def print_tables() -> None:
                 of_recipe = scores.setdefault(str(line["loss"]), {})
                 of_recipe[int(str(line["seed"]))] = float(str(line["macro_f1"]))
         print(f"\n### {pair}, {labels} labels per class\n")
-        print(
-            "| loss | seeds | macro-F1 | gain over alone | gain over STILTs |\n|---|---|---|---|---|"
-        )
+        print("| loss | seeds | macro-F1 | gain over alone | gain over STILTs |")
+        print("|---|---|---|---|---|")
         for loss in sorted(scores, key=lambda name: -np.mean(list(scores[name].values()))):
             each = scores[loss]
             mean = shown(t_interval(list(each.values())), "")
