@@ -148,9 +148,9 @@ def print_tables() -> None:
 
 
 def shown(found: Interval, sign: str) -> str:
-    """A mean with its 95% t-interval over seeds."""
+    """A mean with its 95% t-interval over seeds, where there are two."""
     low, mean, high = (f"{x:{sign}.3f}" for x in (found.low, found.estimate, found.high))
-    return f"{mean} ({low} to {high})"
+    return mean if np.isnan(found.low) else f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":
