@@ -74,14 +74,14 @@ class Classroom:
         cls, experiment: Experiment, target: Task, before: Classroom | None = None
     ) -> Classroom:
         """before: that of another seed, which has most likely read the same inputs."""
-        preprocessor = experiment.student.preprocessor()
-        kind = target.settings
         if before is not None and all(
             list(split.ids) == list(before.target.splits()[name].ids)
             for name, split in target.splits().items()
         ):
             validation = before.validation and (before.validation[0], target.validation.labels)
             return replace(before, experiment=experiment, target=target, validation=validation)
+        preprocessor = experiment.student.preprocessor()
+        kind = target.settings
         return cls(
             experiment=experiment,
             target=target,

@@ -46,10 +46,10 @@ def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) ->
     student, training = experiment.student, experiment.training
     hears = arm.hears if arm.terms and experiment.lambda_ > 0 else None
     schedule = experiment.schedule.model_dump(mode="json")
-    parts = [loss for loss, _ in experiment.loss.parts()]
+    parts = [experiment.schedule, experiment.bridge, *(loss for loss, _ in experiment.loss.parts())]
     return content_key(
         "arm",
-        environment.code_hash(student, target.settings, experiment.schedule, *parts),
+        environment.code_hash(student, target.settings, *parts),
         student.fingerprint(),
         target.fingerprint,
         [training.model_dump(mode="json"), experiment.seed, experiment.device.precision],

@@ -140,8 +140,10 @@ def resume_run(directory: Path) -> None:
     if is_complete(directory, experiment):
         print(f"complete already: {directory}")
         return
-    overrides = directory / "overrides.yaml"
+    overrides, environment = directory / "overrides.yaml", directory / "environment.json"
     typed = _read_yaml(overrides) if overrides.exists() else []
+    if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
+        use_config_dir(Path(folder))  # the report says how to repeat the run
     run_experiment(experiment, directory, typed)
     print_summary(directory)
 
