@@ -13,7 +13,8 @@ from ctkd_cli.terms import Voice, cross
 if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.rundir import RunDirectory
-    from ctkd_cli.task import Split, Task
+    from ctkd_cli.split import Split
+    from ctkd_cli.task import Task
 
 
 def leave_one_out(

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.keys import Variant
     from ctkd_cli.rundir import RunDirectory, Stage
-    from ctkd_cli.task import Split, Task
+    from ctkd_cli.split import Split
+    from ctkd_cli.task import Task
 
 SMOOTHING = 0.1
 SOURCE_ARM = "stilts on source"  # the first half of stilts, in events and on the display

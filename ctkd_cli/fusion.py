@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from ctkd_cli.task import UNLABELLED
+from ctkd_cli.split import UNLABELLED
 
 Fusion = Literal["merge", "uniform", "leep", "confidence"]
 SHARPNESS = 10.0  # per nat: a gain of 0.1 nats more is worth a factor of e in weight

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from ctkd_cli import environment
 from ctkd_cli.cache import content_key
-from ctkd_cli.task import Split, Task, concatenate, fingerprint
+from ctkd_cli.split import Split, concatenate, fingerprint
+from ctkd_cli.task import Task
 
 if TYPE_CHECKING:
     from ctkd_cli.arms import Arm
@@ -69,5 +68,4 @@ def target_pool(*targets: Task) -> Split:
     """What students may train on, without labels and in an order that no seed decides. targets:
     one task, as several seeds draw it."""
     pool = reduce(concatenate, (split for t in targets for split in (t.train, t.validation)))
-    _, rows = np.unique(np.array(pool.ids), return_index=True)
-    return pool.select(rows).without_labels()
+    return pool.select(pool.ids.first_of_each()).without_labels()

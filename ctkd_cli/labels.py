@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.lazy import pa, pc
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def label_names(table: Dataset, column: str, where: str) -> list[str | None]:
-    """The label name of each row, None where a row has no label.
+@dataclass(frozen=True)
+class Column:
+    """The labels of N rows. names: those that occur. codes: [N], index into names, -1 where a row
+    has none."""
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+
+def label_column(table: Dataset, column: str, where: str) -> Column:
+    """The label of each row.
 
     Strings stay as they are written, but for space around them. A whole number has one name,
     whether a file holds it as 1 or, as columns with gaps often do, as 1.0. A ClassLabel gives its
     names; its -1 is no label. Raises InputError when the column holds lists or bytes.
     """
+    unlabelled = Column((), np.full(len(table), -1))
     if column not in table.column_names:
-        return [None] * len(table)
-    values = table[column][:]
-    names = getattr(table.features[column], "names", None)  # ClassLabel
-    if names is not None:
-        return [None if value is None or value < 0 else names[value] for value in values]
-    compound = next((v for v in values if isinstance(v, list | dict | bytes)), None)
-    if compound is not None:
+        return unlabelled
+    values = table.with_format("arrow")[:][column]
+    if pa.types.is_null(values.type):
+        return unlabelled
+    if isinstance(values.type, pa.ExtensionType) or pa.types.is_nested(values.type) or (
+        pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    ):  # fmt: skip
+        compound = next((v for v in values.slice(0, 1000).to_pylist() if v is not None), None)
         raise InputError(
             Problem(
                 "a label must be one text or one number",
@@ -33,12 +48,22 @@ def label_names(table: Dataset, column: str, where: str) -> list[str | None]:
                 remedy="a column with one label per row",
             )
         )
-    return [_name(value) for value in values]
+    # Of a ClassLabel, the column holds numbers and the feature their names.
+    listed = getattr(table.features[column], "names", None)
+    encoded = pc.dictionary_encode(values.combine_chunks())
+    found = [_name(value, listed) for value in encoded.dictionary.to_pylist()]
+    names = dict.fromkeys(name for name in found if name is not None)
+    position = {name: row for row, name in enumerate(names)}
+    place = [position.get(name, -1) if name is not None else -1 for name in found]
+    raw = np.asarray(pc.fill_null(encoded.indices, len(found)))  # the last: no value at all
+    return Column(tuple(names), np.array([*place, -1], np.int64)[raw])
 
 
-def _name(value: Any) -> str | None:
+def _name(value: Any, listed: list[str] | None) -> str | None:
     if value is None or value != value:  # NaN
         return None
+    if listed is not None:
+        return None if value < 0 else listed[value]
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ctkd_cli.backbones._pooled import final_linear, logits_and_features
 from ctkd_cli.losses.base import Sizes, StudentOutputs, TeacherOutputs
-from ctkd_cli.task import UNLABELLED
+from ctkd_cli.split import UNLABELLED
 
 if TYPE_CHECKING:
     import numpy as np

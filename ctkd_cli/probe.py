@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctkd_cli.folds import deal
-from ctkd_cli.task import UNLABELLED
+from ctkd_cli.split import UNLABELLED
 
 STRENGTH = 0.1  # inverse regularisation, scikit-learn's C
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.task import Split, Task
+    from ctkd_cli.split import Split
+    from ctkd_cli.task import Task
 
 
 def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:

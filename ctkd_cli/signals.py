@@ -12,7 +12,7 @@ from scipy.special import softmax
 from ctkd_cli.bridges.base import Bridge, LabelMap
 from ctkd_cli.folds import deal
 from ctkd_cli.knowledge import Knowledge
-from ctkd_cli.task import UNLABELLED
+from ctkd_cli.split import UNLABELLED
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,8 @@ import numpy as np
 from ctkd_cli import task as tasks
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.keys import knowledge_key
-from ctkd_cli.task import Split, Task, concatenate, fingerprint
+from ctkd_cli.split import UNLABELLED, Split, concatenate, fingerprint
+from ctkd_cli.task import Task
 from ctkd_cli.terms import Voice
 
 if TYPE_CHECKING:
@@ -88,17 +89,11 @@ def merge(sources: Mapping[str, Task]) -> Task:
         )
         for part in ("train", "validation", "test")
     }
-    in_test = {first.settings.key(row) for row in splits["test"].inputs}
-    kept = [
-        row
-        for row, inputs in enumerate(splits["train"].inputs)
-        if first.settings.key(inputs) not in in_test
-    ]
-    dropped = len(splits["train"]) - len(kept)
-    train = splits["train"].select(kept)
+    in_test = np.flatnonzero(np.isin(splits["train"].keys, splits["test"].keys))
+    train = splits["train"].without(in_test)
     notes = [f"{name}: {note}" for name, task in sources.items() for note in task.notes]
-    if dropped:
-        notes.append(f"{dropped} examples of train left out: another source's test holds them")
+    if len(in_test):
+        notes.append(f"{len(in_test)} examples of train left out: another source's test holds them")
     return Task(
         settings=first.settings,
         labels=labels,
@@ -115,5 +110,6 @@ def merge(sources: Mapping[str, Task]) -> Task:
 
 def _renamed(split: Split, name: str, task: Task, labels: tuple[str, ...]) -> Split:
     """A source's split with ids of its own and label numbers of the merged task."""
-    numbers = np.array([*(labels.index(label) for label in task.labels), tasks.UNLABELLED])
-    return Split([f"{name}/{own}" for own in split.ids], split.inputs, numbers[split.labels])
+    numbers = np.array([*(labels.index(label) for label in task.labels), UNLABELLED])
+    ids = split.ids.prefixed(f"{name}/")
+    return Split(ids, split.inputs, numbers[split.labels], split.keys)

@@ -6,25 +6,22 @@ Splits never depend on the run's seed; only the choice of labelled examples does
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from ctkd_cli.component import Frozen, find
+from ctkd_cli.component import Frozen
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.labels import label_names
+from ctkd_cli.labels import Column, label_column
+from ctkd_cli.split import UNLABELLED, Ids, Split, concatenate, fingerprint
 from ctkd_cli.tasks.base import Kind
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-UNLABELLED = -1
 DEFAULT_VALIDATION = 0.1  # share of train, for tasks with all their labels
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -62,29 +59,6 @@ class AnyTask(TaskSettings, Kind, Reader):
 
     The class of a real task is composed from the chosen kind and reader (experiment.py).
     """
-
-
-@dataclass(frozen=True)
-class Split:
-    """Examples in a fixed order.
-
-    ids: unique strings. inputs: the kind's columns. labels: int64, index into Task.labels, or
-    UNLABELLED.
-    """
-
-    ids: Sequence[str]
-    inputs: Dataset
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def without_labels(self) -> Split:
-        return Split(self.ids, self.inputs, np.full(len(self), UNLABELLED))
-
-    def select(self, rows: Sequence[int] | np.ndarray) -> Split:
-        rows = np.asarray(rows, dtype=np.int64)
-        return Split([self.ids[row] for row in rows], self.inputs.select(rows), self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -151,19 +125,19 @@ class _Loader:
     def task(self) -> Task:
         settings = self.settings
         raw = settings.read(settings.columns(), settings.label)
-        names = {
-            part: label_names(
+        columns = {
+            part: label_column(
                 table, settings.label, f"{settings.role}, column {settings.label!r} of {part}"
             )
             for part, table in raw.items()
         }
         for part in ("validation", "test"):
-            if part in raw and not any(names[part]):
+            if part in raw and not columns[part].names:
                 self.notes.append(f"the data's own {part} split is not used: it has no labels")
-                del raw[part], names[part]
-        labels = self._labels(names)
+                del raw[part], columns[part]
+        labels = self._labels(columns)
         splits = {
-            part: self._split(part, table, names[part], labels) for part, table in raw.items()
+            part: self._split(part, table, columns[part], labels) for part, table in raw.items()
         }
         train = splits["train"]
         if "unlabelled" in splits:
@@ -185,10 +159,10 @@ class _Loader:
             notes=tuple(self.notes),
         )
 
-    def _labels(self, names: dict[str, list[str | None]]) -> tuple[str, ...]:
+    def _labels(self, columns: dict[str, Column]) -> tuple[str, ...]:
         """The task's labels, in the order asked for, else of first use in a sorted list."""
         wanted = self.settings.labels
-        present = sorted({name for part in names.values() for name in part if name is not None})
+        present = sorted({name for column in columns.values() for name in column.names})
         if wanted is None:
             labels = tuple(present)
         else:
@@ -217,9 +191,7 @@ class _Loader:
             )
         return labels
 
-    def _split(
-        self, part: str, table: Dataset, names: list[str | None], labels: tuple[str, ...]
-    ) -> Split:
+    def _split(self, part: str, table: Dataset, column: Column, labels: tuple[str, ...]) -> Split:
         """A raw table as a split: our columns, unique ids, label indices, nothing empty."""
         settings = self.settings
         columns = settings.columns()
@@ -228,62 +200,56 @@ class _Loader:
             table.select_columns(list(renamed)).rename_columns(renamed),
             f"{settings.role}, {part} split",
         )
-        ids = self._ids(part, table)
         rename = settings.labels if isinstance(settings.labels, dict) else {}
         index = {label: position for position, label in enumerate(labels)}
-        known = [None if name is None else index.get(rename.get(name, name)) for name in names]
-        wanted = [
-            row
-            for row, (name, label) in enumerate(zip(names, known, strict=True))
-            if label is not None or (name is None and part in ("train", "unlabelled"))
-        ]
-        if missing := sum(name is None for name in names) if part in ("validation", "test") else 0:
+        # The last is for rows without a label, whose code is -1.
+        known = [*(index.get(rename.get(name, name), UNLABELLED) for name in column.names)]
+        numbers = np.array([*known, UNLABELLED], np.int64)[column.codes]
+        unnamed = column.codes < 0
+        wanted = numbers != UNLABELLED
+        if part in ("train", "unlabelled"):
+            wanted |= unnamed
+        elif missing := int(unnamed.sum()):
             self.notes.append(f"{_examples(missing)} of {part} left out: no label")
-        numbers = np.array([UNLABELLED if label is None else label for label in known], np.int64)
-        split = Split(ids, inputs, numbers).select(wanted)
-        keys = [settings.key(row) for row in split.inputs]
-        filled = [row for row, key in enumerate(keys) if key]
-        if empty := len(split) - len(filled):
+        keys = settings.keys(inputs)
+        if empty := int((wanted & (keys == b"")).sum()):
             self.notes.append(f"{_examples(empty)} of {part} left out: empty")
-        return split.select(filled)
+        split = Split(self._ids(part, table), inputs, numbers, keys)
+        return split.select(np.flatnonzero(wanted & (keys != b"")))
 
-    def _ids(self, part: str, table: Dataset) -> list[str]:
+    def _ids(self, part: str, table: Dataset) -> Ids:
         """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
         inputs join train, where another table's ids may be the same."""
-        counted = [f"{part}-{row}" for row in range(len(table))]
+        counted = Ids.counted(part, len(table))
         if "id" not in table.column_names:
             return counted
-        ids = [str(name) for name in table["id"]]
-        if len(set(ids)) < len(ids):
+        ids = Ids.of_column(table, "id")
+        if ids.repeat():
             self.notes.append(f"the ids of {part} are not used: some repeat")
             return counted
-        return [f"unlabelled-{name}" for name in ids] if part == "unlabelled" else ids
+        return ids.prefixed("unlabelled-") if part == "unlabelled" else ids
 
     def _hold_out_test(self, train: Split, test: Split | None) -> tuple[Split, Split]:
         if test is not None:
             return train, test
         generator = np.random.default_rng(self.settings.split_seed)
         rows = _draw(train.labels, self.settings.test_size, generator)
-        return _without(train, rows), train.select(rows)
+        return train.without(rows), train.select(rows)
 
     def _drop_duplicates(self, train: Split, test: Split) -> Split:
         """Leave out of train what test holds too, and repetitions within train."""
-        in_test = {self.settings.key(row) for row in test.inputs}
-        seen: set[str] = set()
-        keep, leaked = [], 0
+        leaked = np.isin(train.keys, test.keys)
         # Labelled examples first, so that of two equal ones the labelled one stays.
         order = np.argsort(train.labels == UNLABELLED, kind="stable")
-        keys = [self.settings.key(row) for row in train.inputs]
-        for row in order:
-            leaked += keys[row] in in_test
-            if keys[row] not in seen and keys[row] not in in_test:
-                seen.add(keys[row])
-                keep.append(int(row))
-        if leaked:
-            self.notes.append(f"{_examples(leaked)} of train left out: test holds them too")
-        if repeated := len(train) - len(keep) - leaked:
+        _, first = np.unique(train.keys[order], return_index=True)
+        keep = np.zeros(len(train), dtype=bool)
+        keep[order[first]] = True
+        if leaked.any():
+            held = _examples(int(leaked.sum()))
+            self.notes.append(f"{held} of train left out: test holds them too")
+        if repeated := int((~keep & ~leaked).sum()):
             self.notes.append(f"{_examples(repeated)} of train left out: repetitions")
-        return train.select(sorted(keep))
+        return train.select(np.flatnonzero(keep & ~leaked))
 
     def _hold_out_validation(self, train: Split, own: Split | None) -> tuple[Split, Split]:
         """Validation labels are labels too: with few labels there are none unless asked for."""
@@ -301,7 +267,7 @@ class _Loader:
         pool = train if own is None else own
         seed = settings.split_seed if settings.labels_per_class is None else self.seed
         rows = _draw(pool.labels, amount, np.random.default_rng([seed, 1]))
-        return (_without(train, rows) if own is None else train), pool.select(rows)
+        return (train.without(rows) if own is None else train), pool.select(rows)
 
     def _hide_labels(self, train: Split) -> Split:
         if self.settings.labels_per_class is None:
@@ -310,7 +276,7 @@ class _Loader:
         kept = _draw(train.labels, self.settings.labels_per_class, generator)
         labels = np.full_like(train.labels, UNLABELLED)
         labels[kept] = train.labels[kept]
-        return Split(train.ids, train.inputs, labels)
+        return train.labelled_as(labels)
 
     def _limit(self, split: Split) -> Split:
         """About `limit` examples: every label keeps one at least, and labels go first."""
@@ -349,29 +315,6 @@ class _Loader:
             raise InputError(*problems)
 
 
-def fingerprint(settings: AnyTask, labels: Sequence[str], splits: Sequence[Split]) -> str:
-    """Hash of everything that a model can see of these splits: ids, inputs, labels, and how the
-    kind reads them."""
-    digest = hashlib.sha256()
-    kind = {name: getattr(settings, name) for name in sorted(_kind_fields(settings))}
-    digest.update(json.dumps([kind, list(labels)], default=str).encode())
-    for split in splits:
-        digest.update(f"{len(split)}".encode())
-        digest.update("\0".join(split.ids).encode())
-        digest.update(split.labels.tobytes())
-        for batch in split.inputs.with_format("arrow").iter(batch_size=1000):
-            for column in batch.columns:
-                for value in column.to_pylist():
-                    digest.update(repr(value).encode())
-    return digest.hexdigest()
-
-
-def _kind_fields(settings: AnyTask) -> set[str]:
-    """Settings that come from the kind: they decide how an input is read."""
-    kind = find(Kind, settings.kind, "kind")  # type: ignore[type-abstract]
-    return set(kind.model_fields)
-
-
 def _draw(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
     """Rows drawn within each label, sorted: `amount` of each (int), or that share of each (float,
     at least one). Unlabelled rows are never drawn."""
@@ -385,18 +328,3 @@ def _draw(labels: np.ndarray, amount: float, generator: np.random.Generator) -> 
 
 def _examples(n: int) -> str:
     return f"{n} example{'' if n == 1 else 's'}"
-
-
-def _without(split: Split, rows: np.ndarray) -> Split:
-    return split.select(np.setdiff1d(np.arange(len(split)), rows))
-
-
-def concatenate(first: Split, second: Split) -> Split:
-    """One split after the other."""
-    from datasets import concatenate_datasets
-
-    return Split(
-        [*first.ids, *second.ids],
-        concatenate_datasets([first.inputs, second.inputs]),
-        np.concatenate([first.labels, second.labels]),
-    )

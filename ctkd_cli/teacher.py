@@ -16,7 +16,8 @@ from ctkd_cli.cache import Cache
 from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.keys import Variant, knowledge_key, teacher_key
 from ctkd_cli.knowledge import Knowledge
-from ctkd_cli.task import Split, Task
+from ctkd_cli.split import Split
+from ctkd_cli.task import Task
 from ctkd_cli.training import Lesson, fit
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from transformers.trainer_callback import ProgressCallback
 from ctkd_cli import batches, devices, inference
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.learner import Learner, Teaching
-from ctkd_cli.task import UNLABELLED
+from ctkd_cli.split import UNLABELLED
 from ctkd_cli.tracking import PROJECT
 
 if TYPE_CHECKING:

@@ -7,9 +7,15 @@ import pytest
 from datasets import ClassLabel, Dataset
 
 from ctkd_cli.errors import InputError
-from ctkd_cli.labels import label_names
+from ctkd_cli.labels import label_column
 
 GAP = float("nan")
+
+
+def label_names(table: Dataset, column: str, where: str) -> list[str | None]:
+    """The label of each row by name."""
+    found = label_column(table, column, where)
+    return [None if code < 0 else found.names[code] for code in found.codes]
 
 
 @pytest.mark.parametrize(

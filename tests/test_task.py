@@ -12,7 +12,8 @@ from ctkd_cli import keys, task
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError
 from ctkd_cli.experiment import _Composer
-from ctkd_cli.task import UNLABELLED, AnyTask, Task, TaskSettings
+from ctkd_cli.split import UNLABELLED
+from ctkd_cli.task import AnyTask, Task, TaskSettings
 from ctkd_cli.tasks.base import Kind
 
 
@@ -172,7 +173,7 @@ def test_text_pairs_are_two_columns(tmp_path: Path, tiny_bert: Path) -> None:
     encoded = loaded.settings.encode(loaded.train.inputs, tokenizer)
     row = loaded.train.inputs[0]
     expected = tokenizer(row["text"], row["text_pair"], truncation=True, max_length=6)
-    assert encoded.rows[0]["input_ids"] == expected["input_ids"]
+    assert encoded.rows[0]["input_ids"].tolist() == expected["input_ids"]
     assert encoded.truncated == len(loaded.train)  # every pair is longer than 6 tokens
     assert set(encoded.rows[0]) <= {"input_ids", "token_type_ids", "attention_mask"}  # no label
 

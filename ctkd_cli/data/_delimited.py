@@ -3,60 +3,78 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
+from ctkd_cli.lazy import pa
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 DELIMITERS = (",", ";", "\t", "|")
+HEAD = 100  # lines in which a header must end, if its delimiter is to be guessed
 QUOTE = "quote cells that hold the delimiter"
 csv.field_size_limit(2**27)
 
 
-def read(source: Source, text: str, delimiter: str, *, guess: bool = False) -> Dataset:
-    """A delimited text with a header as a table of strings. Blank lines are skipped.
+def read(source: Source, lines: Iterator[str], delimiter: str, *, guess: bool = False) -> Dataset:
+    """Delimited lines with a header as a table of strings. Blank lines are skipped.
 
     guess: take the delimiter that the header shows, instead of saying that it shows another one.
     Raises InputError.
     """
-    from datasets import Dataset
-
-    rows = _rows(source, text, delimiter)
+    head: list[str] = []
+    rows = _rows(source, _remembered(lines, head), delimiter)
     _, header = next(rows, (0, []))
     if not header:
         raise source.refuse("this file is empty")
     if other := _other_delimiter(header, delimiter):
         if guess:
-            return read(source, text, other)
+            return read(source, chain(head, lines), other)
         raise source.refuse(
             "the file has one column, whose name holds another delimiter",
             repr(header[0][:80]),
             remedy=source.setting("delimiter", json.dumps(other)),
         )
     source.require_distinct(header)
-    cells = []
-    for line, row in rows:
-        if len(row) != len(header):
-            raise source.refuse(
-                f"line {line} has {len(row)} cells and the header {len(header)}",
-                delimiter.join(row)[:80],
-                remedy=", or ".join(filter(None, [QUOTE, source.setting("delimiter", "...")])),
-            )
-        cells.append(row)
-    if not cells:
+    table = gather(_pieces(source, rows, header, delimiter))
+    if table is None:
         raise source.refuse("this file has a header and no rows")
-    columns = map(list, zip(*cells, strict=True))
-    return Dataset.from_dict(dict(zip(header, columns, strict=True)))
+    return table
 
 
-def _rows(source: Source, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _pieces(
+    source: Source, rows: Iterator[tuple[int, list[str]]], header: Sequence[str], delimiter: str
+) -> Iterator[pa.RecordBatch]:
+    """Some rows at a time, as columns of strings."""
+    while taken := list(islice(rows, PIECE)):
+        for line, row in taken:
+            if len(row) != len(header):
+                raise source.refuse(
+                    f"line {line} has {len(row)} cells and the header {len(header)}",
+                    delimiter.join(row)[:80],
+                    remedy=", or ".join(filter(None, [QUOTE, source.setting("delimiter", "...")])),
+                )
+        columns = zip(*(row for _, row in taken), strict=True)
+        arrays = [pa.array(column, pa.string()) for column in columns]
+        yield pa.record_batch(arrays, names=list(header))
+
+
+def _remembered(lines: Iterator[str], head: list[str]) -> Iterator[str]:
+    """The same lines; the first ones, of which a header may have several, are noted in `head`."""
+    for line in lines:
+        if len(head) < HEAD:
+            head.append(line)
+        yield line
+
+
+def _rows(source: Source, lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, each with the line that it begins on."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     line = 1
     try:
         for row in reader:

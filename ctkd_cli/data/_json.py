@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.data._source import Source
@@ -12,17 +12,28 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def read(source: Source, text: str, *, lines: bool) -> Dataset:
-    """A list of objects, or an object per line, as a table. Raises InputError."""
+def read(source: Source, text: str) -> Dataset:
+    """A list of objects as a table. Raises InputError."""
+    rows = _parse(source, text, 1)
+    if not isinstance(rows, list):
+        raise source.refuse("this file holds no table", allowed="a list of objects")
+    return _table(source, rows, "a list of objects")
+
+
+def read_lines(source: Source, lines: Iterator[str]) -> Dataset:
+    """An object per line as a table; blank lines are skipped. Raises InputError."""
+    # Only \n ends a line: strings of JSON may hold other separators, such as U+2028.
+    filled = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    rows = [_parse(source, line.rstrip("\n"), number) for number, line in filled]
+    return _table(source, rows, "an object per line")
+
+
+def _table(source: Source, rows: list[Any], wanted: str) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
 
-    rows = _lines(source, text) if lines else _parse(source, text, 1)
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise source.refuse(
-            "this file holds no table",
-            allowed="an object per line" if lines else "a list of objects",
-        )
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise source.refuse("this file holds no table", allowed=wanted)
     names = dict.fromkeys(name for row in rows for name in row)
     try:
         return Dataset(pa.table({name: _column([row.get(name) for row in rows]) for name in names}))
@@ -31,12 +42,6 @@ def read(source: Source, text: str, *, lines: bool) -> Dataset:
         raise source.refuse(
             f"row {number} holds half of a surrogate pair", remedy="mend it, or leave it out"
         ) from None
-
-
-def _lines(source: Source, text: str) -> list[Any]:
-    # Not splitlines: strings of JSON may hold other separators of lines, such as U+2028.
-    pieces = enumerate(text.split("\n"), start=1)
-    return [_parse(source, piece, line) for line, piece in pieces if piece.strip()]
 
 
 def _parse(source: Source, text: str, line: int) -> Any:

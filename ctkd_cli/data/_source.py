@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,27 @@ class Source:
         """All of the file. encoding: None is UTF-8, or UTF-16 with a byte order mark. Raises
         InputError."""
         return self.decode(self.path.read_bytes(), encoding)
+
+    def lines(self, encoding: str | None = None, newline: str = "") -> Iterator[str]:
+        """The same text line by line, read as it is asked for. newline: as in `open`. Raises
+        InputError."""
+        if not self.path.is_file():  # a pipe
+            yield from io.StringIO(self.text(encoding), newline=newline)
+            return
+        with self.path.open("rb") as stream:
+            mark = stream.peek(2)[:2]
+            chosen = encoding or ("utf-16" if mark in UTF16_MARKS else "utf-8")
+            try:
+                with io.TextIOWrapper(stream, chosen, newline=newline) as text:
+                    for number, line in enumerate(text):
+                        if "\0" in line:
+                            break
+                        yield line if number else line.removeprefix("\ufeff")
+                    else:
+                        return
+            except (UnicodeDecodeError, LookupError, ValueError):
+                pass
+        self.text(encoding)  # which says what is wrong, and where
 
     def decode(self, data: bytes, encoding: str | None = None) -> str:
         """Bytes of the file as text, without a byte order mark. Raises InputError."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.data import _delimited, _json
+from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
 from ctkd_cli.errors import InputError, Problem, nearest
 
@@ -52,10 +53,12 @@ def read_table(
             remedy=source.setting("format", "csv" + names),
         )
     if kind in DELIMITERS:
-        text = source.text(encoding)
-        return _delimited.read(source, text, delimiter or DELIMITERS[kind], guess=guess)
-    if kind in ("json", "jsonl"):
-        return _json.read(source, source.text(encoding), lines=kind == "jsonl")
+        lines = source.lines(encoding)
+        return _delimited.read(source, lines, delimiter or DELIMITERS[kind], guess=guess)
+    if kind == "jsonl":
+        return _json.read_lines(source, source.lines(encoding, newline="\n"))
+    if kind == "json":
+        return _json.read(source, source.text(encoding))
     return _binary(source, kind)
 
 
@@ -84,20 +87,23 @@ def _binary(source: Source, kind: str) -> Dataset:
     import pyarrow.parquet as pq
     from datasets import Dataset
 
+    table: Dataset | None
     try:
         if kind == "parquet":
             # Not read_table, which calls a file with two columns of one name torn.
             with pq.ParquetFile(source.path) as file:
-                table = file.read()
+                source.require_distinct(file.schema_arrow.names)
+                table = gather(file.iter_batches(PIECE))
         else:
             with pa.memory_map(str(source.path)) as stream:
-                table = _open_arrow(stream).read_all()
+                found = _open_arrow(stream).read_all()
+                source.require_distinct(found.column_names)
+                table = Dataset(found)
     except (pa.ArrowException, OSError) as error:
         raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
-    source.require_distinct(table.column_names)
-    if len(table) == 0:
+    if not table:
         raise source.refuse("this file has no rows")
-    return Dataset(table)
+    return table
 
 
 def _open_arrow(stream: Any) -> Any:

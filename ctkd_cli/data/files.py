@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 from ctkd_cli.data._tables import read_table, require_columns
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.labels import label_names
+from ctkd_cli.labels import label_column
+from ctkd_cli.split import Ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,7 +61,7 @@ class Files(Reader):
         _require_unique_ids(table, where, file)
         if not labelled:
             return table.remove_columns([n for n in [label] if n in table.column_names])
-        if not any(label_names(table, label, f"{where}, column {label!r}")):
+        if not label_column(table, label, f"{where}, column {label!r}").names:
             raise InputError(
                 Problem("no row has a label", where=f"{where}, column {label!r}", got=file)
             )
@@ -70,15 +71,15 @@ class Files(Reader):
 def _require_unique_ids(table: Dataset, where: str, file: str) -> None:
     if "id" not in table.column_names:
         return
-    seen: set[str] = set()
-    for row, name in enumerate(map(str, table["id"])):
-        if name in seen:
-            raise InputError(
-                Problem(
-                    f"row {row + 1} has an id that an earlier row has",
-                    where=f"{where}, column id",
-                    got=f"{file}: {name}",
-                    remedy="make ids unique, or rename the column: ctkd counts rows then",
-                )
-            )
-        seen.add(name)
+    ids = Ids.of_column(table, "id")
+    if not ids.repeat():
+        return
+    row = next(row for row, first in enumerate(ids.first_seen()) if first < row)
+    raise InputError(
+        Problem(
+            f"row {row + 1} has an id that an earlier row has",
+            where=f"{where}, column id",
+            got=f"{file}: {ids[row]}",
+            remedy="make ids unique, or rename the column: ctkd counts rows then",
+        )
+    )

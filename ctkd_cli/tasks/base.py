@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from ctkd_cli.component import Component
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Row = Mapping[str, Any]
+BATCH = 1_000  # rows of a table that are Python objects at one time
+DIGEST = 16  # bytes: among a billion examples, two share one with a chance of 1e-21
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Encoded:
     """
 
     rows: Sequence[Row]
-    lengths: Sequence[int]
+    lengths: np.ndarray
     truncated: int = 0
 
 
@@ -52,8 +57,9 @@ class Kind(Component):
         return inputs
 
     @abstractmethod
-    def encode(self, inputs: Dataset, preprocessor: Any) -> Encoded:
-        """Read a split with one model's preprocessor. `inputs` has the columns we name."""
+    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
+        """Read a split with one model's preprocessor. `inputs` has the columns we name. keep: in
+        the cache, where reading is dear."""
 
     @abstractmethod
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
@@ -78,6 +84,34 @@ class Kind(Component):
     def key(self, row: Row) -> str:
         """What makes two examples the same example; duplicates across splits are found by it."""
 
+    def keys(self, inputs: Dataset) -> np.ndarray:
+        """`key` of each example, [N] bytes, hashed; empty for an empty key."""
+        found = np.empty(len(inputs), dtype=f"S{DIGEST}")
+        for position, row in enumerate(rows(inputs)):
+            key = self.key(row).encode("utf-8", "surrogatepass")
+            found[position] = hashlib.blake2b(key, digest_size=DIGEST).digest() if key else b""
+        return found
+
     @abstractmethod
     def read_inputs(self, path: Path | None) -> Dataset:
         """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin."""
+
+
+def batches(inputs: Dataset) -> Iterator[Mapping[str, list[Any]]]:
+    """Some rows of a table at a time, as columns of Python objects."""
+    yield from inputs.with_format(None).iter(batch_size=BATCH)
+
+
+def rows(inputs: Dataset) -> Iterator[Row]:
+    """The rows of a table."""
+    for columns in batches(inputs):
+        names = list(columns)
+        for values in zip(*columns.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+def hash_inputs(digest: hashlib._Hash, inputs: Dataset) -> None:
+    """Add every value of some inputs to a hash."""
+    for columns in batches(inputs):
+        for values in columns.values():
+            digest.update(repr(values).encode())

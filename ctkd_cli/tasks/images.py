@@ -29,10 +29,10 @@ class Images(Kind):
     def columns(self) -> dict[str, str]:
         return {"image": self.image}
 
-    def encode(self, inputs: Dataset, preprocessor: Any) -> Encoded:
+    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
         pixels = preprocessor(_stack(inputs))  # [N, C, H, W]
         return Encoded(
-            [{"pixel_values": image} for image in pixels], [pixels[0].size] * len(pixels)
+            [{"pixel_values": image} for image in pixels], np.full(len(pixels), pixels[0].size)
         )
 
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:

@@ -1,22 +1,30 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from ctkd_cli.cache import Cache, content_key
 from ctkd_cli.data._source import Source
 from ctkd_cli.data._tables import FORMATS, read_table, require_columns
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.tasks.base import Encoded, Kind, Row
+from ctkd_cli.lazy import torch
+from ctkd_cli.tasks._ragged import Ragged
+from ctkd_cli.tasks.base import Encoded, Kind, Row, hash_inputs, rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
 
+PIECE = 5_000  # texts that are tokenised at a time
+TRUNCATED = "truncated.json"
 TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
 
 
@@ -70,28 +78,48 @@ class Text(Kind):
             raise InputError(*problems)
         return Dataset(pa.table(columns))
 
-    def encode(self, inputs: Dataset, preprocessor: Any) -> Encoded:
-        columns = [list(inputs[name]) for name in self.columns()]
+    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
+        """Tokens, a few thousand texts at a time; kept, they are memory-mapped."""
         limit = min(self.max_length, preprocessor.model_max_length)
-        # One call: tokenizers run in Rust, on all cores. Lengths are asked for untruncated.
-        encoded = preprocessor(*columns, truncation=True, max_length=limit, verbose=False)
-        full = preprocessor(*columns, truncation=False, verbose=False)["input_ids"]
-        lengths = [len(ids) for ids in encoded["input_ids"]]
-        truncated = sum(len(ids) > limit for ids in full)
-        names = [name for name in preprocessor.model_input_names if name in encoded]
-        rows = [
-            dict(zip(names, values, strict=True))
-            for values in zip(*(encoded[name] for name in names), strict=True)
-        ]
-        return Encoded(rows, lengths, truncated)
+        columns = list(self.columns())
+        pieces = (
+            _tokens([piece[name] for name in columns], preprocessor, limit)
+            for piece in inputs.select_columns(columns).iter(batch_size=PIECE)
+        )
+        if keep:
+            key = self._tokens_key(inputs, preprocessor, limit)
+            folder, _ = Cache("tokens").get(key, lambda folder: _write(folder, pieces))
+            tokens, truncated = Ragged.read(folder), json.loads((folder / TRUNCATED).read_text())
+        else:
+            found = list(pieces)
+            tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
+        return Encoded(tokens, tokens.lengths, truncated)
+
+    def _tokens_key(self, inputs: Dataset, preprocessor: Any, limit: int) -> str:
+        digest = hashlib.sha256()
+        hash_inputs(digest, inputs.select_columns(list(self.columns())))
+        return content_key(digest.hexdigest(), _identity(preprocessor), limit)
 
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
-        padded = preprocessor.pad(list(rows), return_tensors="pt", verbose=False)
-        return dict(padded)
+        longest = max(len(next(iter(row.values()))) for row in rows)
+        fill = {
+            "input_ids": preprocessor.pad_token_id,
+            "token_type_ids": preprocessor.pad_token_type_id,
+        }
+        padded = {
+            name: np.full((len(rows), longest), fill.get(name, 0), np.int64) for name in rows[0]
+        }
+        for name, batch in padded.items():
+            for line, row in zip(batch, rows, strict=True):
+                values = row[name]
+                if preprocessor.padding_side == "left":
+                    line[longest - len(values) :] = values
+                else:
+                    line[: len(values)] = values
+        return {name: torch.from_numpy(batch) for name, batch in padded.items()}
 
     def sizes(self, inputs: Dataset) -> list[int]:
-        columns = [inputs[name] for name in self.columns()]
-        return [sum(len(text.split()) for text in row) for row in zip(*columns, strict=True)]
+        return [sum(len(text.split()) for text in row.values()) for row in rows(inputs)]
 
     def units(self, inputs: Dataset) -> list[float]:
         return [min(TOKENS_PER_WORD * words + 2.0, self.max_length) for words in self.sizes(inputs)]
@@ -146,3 +174,37 @@ class Text(Kind):
         filled = [(str(n), line) for n, line in enumerate(lines, 1) if line.strip()]
         ids, texts = zip(*filled, strict=True) if filled else ((), ())
         return Dataset.from_dict({"id": ids, "text": texts})
+
+
+def _tokens(columns: Sequence[Sequence[str]], preprocessor: Any, limit: int) -> tuple[Ragged, int]:
+    """The tokens of some texts (or pairs), and how many texts were cut. One call: tokenizers run in
+    Rust, on all cores."""
+    encoded = preprocessor(*map(list, columns), truncation=True, max_length=limit, verbose=False)
+    names = [name for name in preprocessor.model_input_names if name in encoded]
+    tokens = Ragged.of({name: encoded[name] for name in names})
+    if encoded.encodings is not None:
+        return tokens, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    full = preprocessor(*map(list, columns), truncation=False, verbose=False)["input_ids"]
+    return tokens, sum(len(ids) > limit for ids in full)
+
+
+def _write(folder: Path, pieces: Iterable[tuple[Ragged, int]]) -> None:
+    truncated = 0
+
+    def counted() -> Iterator[Ragged]:
+        nonlocal truncated
+        for tokens, cut in pieces:
+            truncated += cut
+            yield tokens
+
+    Ragged.write(folder, counted())
+    (folder / TRUNCATED).write_text(json.dumps(truncated))
+
+
+def _identity(tokenizer: Any) -> str:
+    """Hash of all that decides a tokenizer's tokens."""
+    if tokenizer.is_fast:
+        text = tokenizer.backend_tokenizer.to_str()
+    else:
+        text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""Tables that come piece by piece, of any size: small ones in memory, large ones memory-mapped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctkd_cli.cache import cache_root
+from ctkd_cli.lazy import pa
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PIECE = 5_000  # rows of a piece
+IN_MEMORY = 2**25  # bytes of a table that is not written to disk
+
+
+def gather(pieces: Iterable[pa.RecordBatch]) -> Dataset | None:
+    """Pieces of one schema as a table; None when there is none."""
+    from datasets import Dataset
+
+    pieces, held, size = iter(pieces), [], 0
+    for piece in pieces:
+        held.append(piece)
+        size += piece.nbytes
+        if size > IN_MEMORY:
+            return Dataset(_on_disk(chain(held, pieces), piece.schema))
+    return Dataset(pa.Table.from_batches(held)) if held else None
+
+
+def _on_disk(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """A table in a file that loses its name at once, so that it goes when the process does."""
+    folder = cache_root() / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=".arrow", dir=folder)
+    os.close(handle)
+    try:
+        with pa.OSFile(name, "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            for piece in pieces:
+                writer.write_batch(piece)
+        return pa.ipc.open_stream(pa.memory_map(name)).read_all()
+    finally:
+        with contextlib.suppress(OSError):  # a system that keeps open files
+            Path(name).unlink()
