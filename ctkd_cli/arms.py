@@ -75,8 +75,7 @@ class Classroom:
     ) -> Classroom:
         """before: that of another seed, which has most likely read the same inputs."""
         if before is not None and all(
-            list(split.ids) == list(before.target.splits()[name].ids)
-            for name, split in target.splits().items()
+            split.ids == before.target.splits()[name].ids for name, split in target.splits().items()
         ):
             validation = before.validation and (before.validation[0], target.validation.labels)
             return replace(before, experiment=experiment, target=target, validation=validation)
@@ -162,8 +161,7 @@ class Classroom:
 
     def _logits(self, model: PreTrainedModel, encoded: Encoded) -> np.ndarray:
         kind, device = self.target.settings, self.experiment.device
-        logits, _ = inference.read(model, kind, encoded, self.preprocessor, device)
-        return logits
+        return inference.read(model, kind, encoded, self.preprocessor, device)
 
     def truncated(self) -> dict[str, int]:
         """Examples that lost content to the length limit, per split."""

@@ -109,11 +109,10 @@ def _probe(
 ) -> Answered:
     """A linear probe on what teachers see in the test inputs, their features side by side."""
     heard = hear(experiment, sources, pool, rundir, PROBED[name])
-    ids, train, test = list(target.train.ids), [], []
+    train, test = [], []
     for teacher, voice in heard.values():
-        train.append(voice.knowledge.features[voice.knowledge.positions(ids)])
-        of_test = listen(experiment, teacher, target.test, rundir)
-        test.append(of_test.features[of_test.positions(target.test.ids)])
+        train.append(voice.knowledge.features_of(target.train.ids))
+        test.append(listen(experiment, teacher, target.test, rundir).features_of(target.test.ids))
     with rundir.stage("control", name):
         probe = linear_probe(np.concatenate(train, axis=1), target.train.labels)
         logits = np.concatenate(test, axis=1) @ probe.weight.T + probe.bias

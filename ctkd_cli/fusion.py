@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ctkd_cli.split import UNLABELLED
 
@@ -22,20 +23,20 @@ SHARPNESS = 10.0  # per nat: a gain of 0.1 nats more is worth a factor of e in w
 
 
 def weights(
-    how: Fusion, logits: Sequence[np.ndarray], gold: np.ndarray, n_target_labels: int
+    how: Fusion, logits: Sequence[ArrayLike], gold: np.ndarray, n_target_labels: int
 ) -> list[np.ndarray]:
     """A weight per teacher and example, [N] each; they sum to 1 over the teachers.
 
     logits: of each teacher, [N, K_k]. gold: [N], UNLABELLED where there is none.
     """
+    shape = (len(logits), len(gold))
+    if len(logits) == 1 or how in ("uniform", "merge"):
+        return list(np.broadcast_to(1 / len(logits), shape))
     from scipy.special import entr, softmax  # not at start-up: settings name the ways only
 
     from ctkd_cli.evaluation.transfer import leep_gain
 
-    probabilities = [softmax(each.astype(np.float64), axis=1) for each in logits]
-    shape = (len(logits), len(gold))
-    if len(logits) == 1 or how in ("uniform", "merge"):
-        return list(np.full(shape, 1 / len(logits)))
+    probabilities = [softmax(np.asarray(each, np.float64), axis=1) for each in logits]
     if how == "leep":
         labelled = np.flatnonzero(gold != UNLABELLED)
         gains = [leep_gain(p[labelled], gold[labelled], n_target_labels) for p in probabilities]

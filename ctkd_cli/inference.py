@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,38 +19,47 @@ if TYPE_CHECKING:
 
 BATCH = 64
 
+Progress = Callable[[int, int], None]
 
-def read(
+
+def batches(
     model: nn.Module,
     kind: Kind,
     encoded: Encoded,
     preprocessor: Any,
     device: Device,
-    on_batch: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [N, K] and pooled features [N, d], float32, in the order of the split.
+    on_batch: Progress = lambda done, total: None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Some rows of a split at a time: rows [n], logits [n, K] and pooled features [n, d], float32.
 
     Longest first, so that a batch holds examples of like length and memory peaks at the start.
     """
-    order = np.argsort(-np.asarray(encoded.lengths), kind="stable")
+    order = np.argsort(-encoded.lengths, kind="stable")
     where = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    logits: np.ndarray | None = None
-    features: np.ndarray | None = None
-    with torch.inference_mode(), autocast(device, where):
+    try:
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             inputs = kind.collate([encoded.rows[row] for row in rows], preprocessor)
             inputs = {name: tensor.to(where) for name, tensor in inputs.items()}
-            batch_logits, batch_features = logits_and_features(model, inputs)
-            if logits is None or features is None:
-                logits = np.empty((len(order), batch_logits.shape[1]), np.float32)
-                features = np.empty((len(order), batch_features.shape[1]), np.float32)
-            logits[rows] = batch_logits.float().cpu().numpy()
-            features[rows] = batch_features.float().cpu().numpy()
+            with torch.inference_mode(), autocast(device, where):
+                logits, features = logits_and_features(model, inputs)
+            yield rows, logits.float().cpu().numpy(), features.float().cpu().numpy()
             on_batch(start + len(rows), len(order))
-    model.train(was_training)
-    if logits is None or features is None:
+    finally:
+        model.train(was_training)
+
+
+def read(
+    model: nn.Module, kind: Kind, encoded: Encoded, preprocessor: Any, device: Device
+) -> np.ndarray:
+    """Logits [N, K], float32, in the order of the split."""
+    found: np.ndarray | None = None
+    for rows, logits, _ in batches(model, kind, encoded, preprocessor, device):
+        if found is None:
+            found = np.empty((len(encoded.rows), logits.shape[1]), np.float32)
+        found[rows] = logits
+    if found is None:
         raise ValueError("an empty split has nothing to read")
-    return logits, features
+    return found

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from ctkd_cli.split import Ids
+
+
+class Chosen:
+    """Some rows of an array that may lie on disk, in an order of their own: [N, ...]. They are
+    read when they are asked for, by number, slice or list of numbers."""
+
+    def __init__(self, array: np.ndarray | Chosen, rows: np.ndarray) -> None:
+        self._array: np.ndarray
+        self._rows: np.ndarray
+        if isinstance(array, Chosen):
+            self._array, self._rows = array._array, array._rows[rows]
+        else:
+            self._array, self._rows = array, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self._rows), *self._array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        return np.asarray(self._array[self._rows[rows]])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+Rows = np.ndarray | Chosen
 
 
 @dataclass(frozen=True)
@@ -17,30 +48,47 @@ class Knowledge:
     [K_S, d_T], head_bias: [K_S]. ids: of the N examples, in an order that no reader may rely on.
     """
 
-    ids: Sequence[str]
-    logits: np.ndarray
-    features: np.ndarray
+    ids: Ids
+    logits: Rows
+    features: Rows
     head_weight: np.ndarray
     head_bias: np.ndarray
 
-    def positions(self, ids: Sequence[str]) -> np.ndarray:
-        """Where these examples stand. KeyError when one is not there."""
-        position = {name: row for row, name in enumerate(self.ids)}
-        return np.array([position[name] for name in ids], dtype=np.int64)
+    def features_of(self, ids: Ids) -> np.ndarray:
+        """[n, d_T], all in memory."""
+        return self.features[self.ids.positions(ids)]
 
 
-ARRAYS = ("logits", "features", "head_weight", "head_bias")
+HEAD = ("head_weight", "head_bias")
+PER_EXAMPLE = ("logits", "features")
+
+Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], features [n, d_T]
 
 
 def read(folder: Path) -> Knowledge:
     """A store on disk; its arrays are memory-mapped."""
-    ids: list[str] = pq.read_table(folder / "ids.parquet")["id"].to_pylist()
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+    ids = Ids(pq.read_table(folder / "ids.parquet")["id"].cast(pa.large_string()).combine_chunks())
+    arrays = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*PER_EXAMPLE, *HEAD)
+    }
     return Knowledge(ids, **arrays)
 
 
-def write(folder: Path, said: Knowledge) -> None:
-    """Write a store's files into an empty folder."""
-    pq.write_table(pa.table({"id": list(said.ids)}), folder / "ids.parquet")
-    for name in ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(said, name))
+def write(
+    folder: Path, ids: Ids, said: Iterable[Said], head_weight: np.ndarray, head_bias: np.ndarray
+) -> None:
+    """Write a store's files into an empty folder. said: some rows at a time, in any order; no more
+    than that is in memory."""
+    pq.write_table(pa.table({"id": ids.array}), folder / "ids.parquet")
+    for name, array in zip(HEAD, (head_weight, head_bias), strict=True):
+        np.save(folder / f"{name}.npy", array)
+    files: dict[str, np.memmap] = {}
+    for rows, *parts in said:
+        for name, part in zip(PER_EXAMPLE, parts, strict=True):
+            if name not in files:
+                files[name] = np.lib.format.open_memmap(
+                    folder / f"{name}.npy", "w+", np.float32, (len(ids), *part.shape[1:])
+                )
+            files[name][rows] = part
+    for file in files.values():
+        file.flush()

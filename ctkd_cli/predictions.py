@@ -13,6 +13,7 @@ from scipy.special import softmax
 
 from ctkd_cli.rundir import write_through
 from ctkd_cli.task import Task
+from ctkd_cli.tasks.base import rows
 
 SHOWN = 2_000  # characters kept of an input
 
@@ -24,8 +25,8 @@ def table(arm: str, seed: int, task: Task, logits: np.ndarray) -> pa.Table:
     columns: dict[str, Any] = {
         "arm": [arm] * n,
         "seed": pa.array([seed] * n, pa.int64()),
-        "id": list(task.test.ids),
-        "input": [task.settings.show(row)[:SHOWN] for row in task.test.inputs],
+        "id": task.test.ids.array,
+        "input": [task.settings.show(row)[:SHOWN] for row in rows(task.test.inputs)],
         "gold": [task.labels[label] for label in task.test.labels],
         "predicted": [task.labels[label] for label in probabilities.argmax(axis=1)],
     }

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctkd_cli.folds import deal
 from ctkd_cli.split import UNLABELLED
 
+if TYPE_CHECKING:
+    from ctkd_cli.knowledge import Rows
+
+PIECE = 10_000  # rows that are in memory at one time
 STRENGTH = 0.1  # inverse regularisation, scikit-learn's C
 
-Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+Judge = Callable[[np.ndarray], np.ndarray]
+Fit = Callable[[np.ndarray, np.ndarray], Judge]
 
 
-def held_out(features: np.ndarray, gold: np.ndarray, fit: Fit) -> np.ndarray:
+def held_out(features: Rows, gold: np.ndarray, fit: Fit) -> np.ndarray:
     """Targets [N, K] for all examples: a labelled one is judged by a fit that left it out.
 
     features: [N, d]. gold: [N], UNLABELLED where there is none. fit: (features, gold) -> a judge of
@@ -23,13 +29,20 @@ def held_out(features: np.ndarray, gold: np.ndarray, fit: Fit) -> np.ndarray:
     its examples of that label are judged by the fit on all.
     """
     labelled = np.flatnonzero(gold != UNLABELLED)
-    targets = fit(features[labelled], gold[labelled])(features)
+    judge = fit(features[labelled], gold[labelled])
+    targets = np.concatenate([judge(piece) for piece in pieces(features)])
     folds = deal(gold[labelled])
     for fold in np.unique(folds):
         out, rest = labelled[folds == fold], labelled[folds != fold]
         if len(np.unique(gold[rest])) == len(np.unique(gold[labelled])):
             targets[out] = fit(features[rest], gold[rest])(features[out])
     return targets
+
+
+def pieces(features: Rows) -> Iterator[np.ndarray]:
+    """Some rows at a time, float64."""
+    for start in range(0, len(features), PIECE):
+        yield features[start : start + PIECE].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Probe:
     bias: np.ndarray
 
 
-def linear_probe(features: np.ndarray, gold: np.ndarray, strength: float = STRENGTH) -> Probe:
+def linear_probe(features: Rows, gold: np.ndarray, strength: float = STRENGTH) -> Probe:
     """scikit-learn's logistic regression on standardised features; every label has an example.
 
     features: [N, d]. gold: [N], UNLABELLED where there is none.
@@ -52,18 +65,26 @@ def linear_probe(features: np.ndarray, gold: np.ndarray, strength: float = STREN
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()  # scales come from all inputs: they need no labels
-    scaled = scaler.fit_transform(features.astype(np.float64))
+    for piece in pieces(features):
+        scaler.partial_fit(piece)
+
+    def scaled(some: np.ndarray) -> np.ndarray:
+        return np.asarray(scaler.transform(some.astype(np.float64)))
 
     def fitted(labelled: np.ndarray, labels: np.ndarray) -> LogisticRegression:
-        return LogisticRegression(C=strength, max_iter=1000).fit(labelled, labels)
+        return LogisticRegression(C=strength, max_iter=1000).fit(scaled(labelled), labels)
 
-    known = gold != UNLABELLED
-    whole = fitted(scaled[known], gold[known])
+    def fit(labelled: np.ndarray, labels: np.ndarray) -> Judge:
+        model = fitted(labelled, labels)
+        return lambda new: np.asarray(model.predict_proba(scaled(new)))
+
+    known = np.flatnonzero(gold != UNLABELLED)
+    whole = fitted(features[known], gold[known])
     weight, bias = whole.coef_ / scaler.scale_, whole.intercept_
     if len(weight) == 1:  # two labels: one score, shared between them
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return Probe(
-        probabilities=held_out(scaled, gold, lambda x, y: fitted(x, y).predict_proba),
+        probabilities=held_out(features, gold, fit),
         weight=weight,
         bias=bias - weight @ scaler.mean_,
     )

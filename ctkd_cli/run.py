@@ -137,7 +137,7 @@ def _through_the_bridge(
         name: listen(experiment, teacher, target.test, rundir, of_test=True)
         for name, (teacher, _) in heard.items()
     }
-    logits = crossing.opinion(of_test, list(target.test.ids))
+    logits = crossing.opinion(of_test, target.test.ids)
     return predictions.table(ON_TARGET, experiment.seed, target, logits)
 
 

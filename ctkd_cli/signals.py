@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import softmax
 
 from ctkd_cli.bridges.base import Bridge, LabelMap
 from ctkd_cli.folds import deal
-from ctkd_cli.knowledge import Knowledge
-from ctkd_cli.split import UNLABELLED
+from ctkd_cli.knowledge import Chosen, Knowledge, Rows
+from ctkd_cli.split import UNLABELLED, Ids
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ctkd_cli.losses.base import Loss
 
-PER_EXAMPLE = ("logits", "features", "mapped", "mass", "targets")
+STORED = ("logits", "features")  # per example, read from the store batch by batch
+MADE = ("mapped", "mass", "targets")  # per example, from the bridge and the loss
 
 
 @dataclass(frozen=True)
 class Signals:
     """Everything a loss can hear, for N examples in the lesson's order; see TeacherOutputs."""
 
-    logits: np.ndarray  # [N, K_S]
-    features: np.ndarray  # [N, d_T]
+    logits: Rows  # [N, K_S]
+    features: Rows  # [N, d_T]
     mapped: np.ndarray  # [N, K_T]
     mass: np.ndarray  # [N]
     head_weight: np.ndarray  # [K_S, d_T]
@@ -42,22 +43,23 @@ class Signals:
 
         return {
             name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)[rows], np.float32))
-            for name in PER_EXAMPLE
+            for name in (*STORED, *MADE)
         }
 
     def for_loss(self, loss: Loss, gold: np.ndarray, n_labels: int) -> Signals:
         """With the soft targets that the loss makes of the features and the labels, if any."""
         targets = loss.soft_targets(self.features, gold, n_labels)
-        return self if targets is None else replace(self, targets=targets)
+        return self if targets is None else replace(self, targets=targets.astype(np.float32))
 
     def permuted(self, order: np.ndarray) -> Signals:
         """The same things said, each of another example."""
-        return replace(self, **{name: getattr(self, name)[order] for name in PER_EXAMPLE})
+        moved: dict[str, Any] = {name: Chosen(getattr(self, name), order) for name in STORED}
+        return replace(self, **moved, **{name: getattr(self, name)[order] for name in MADE})
 
 
 def join(
     knowledge: Knowledge,
-    ids: Sequence[str],
+    ids: Ids,
     gold: np.ndarray,
     bridge: Bridge,
     source_labels: Sequence[str],
@@ -68,9 +70,9 @@ def join(
     gold: [N] target labels, UNLABELLED where there is none; a learned bridge is fitted on them.
     Raises InputError when the labels cannot be bridged.
     """
-    positions = knowledge.positions(ids)
-    logits = knowledge.logits[positions]
-    probabilities = softmax(logits, axis=1)
+    positions = knowledge.ids.positions(ids)
+    logits = Chosen(knowledge.logits, positions)
+    probabilities = softmax(logits[:], axis=1)
     labelled = np.flatnonzero(gold != UNLABELLED)
     label_map = bridge.fit(source_labels, target_labels, probabilities[labelled], gold[labelled])
     mapped, mass = label_map.apply(probabilities)
@@ -79,14 +81,14 @@ def join(
         mapped[labelled], mass[labelled] = held_out
     signals = Signals(
         logits=logits,
-        features=knowledge.features[positions],
-        mapped=mapped,
-        mass=mass,
+        features=Chosen(knowledge.features, positions),
+        mapped=mapped.astype(np.float32),
+        mass=mass.astype(np.float32),
         head_weight=np.array(knowledge.head_weight),
         head_bias=np.array(knowledge.head_bias),
         label_map=label_map.weights.astype(np.float32),
         shared=shared_labels(source_labels, target_labels),
-        targets=np.full_like(mapped, 1 / len(target_labels)),
+        targets=np.full(mapped.shape, 1 / len(target_labels), np.float32),
     )
     return signals, label_map
 

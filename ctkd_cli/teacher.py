@@ -144,7 +144,7 @@ def _make(
         )
     read = {"test": test} | ({"validation": validation[0]} if validation else {})
     for part, encoded in read.items():
-        logits, _ = inference.read(model, kind, encoded, preprocessor, experiment.device)
+        logits = inference.read(model, kind, encoded, preprocessor, experiment.device)
         np.save(folder / f"{part}_logits.npy", logits)
     model.save_pretrained(folder / "model")
     preprocessor.save_pretrained(folder / "model")
@@ -156,7 +156,7 @@ def _listen(
     kind = experiment.target
     model = teacher.load(experiment).to(devices.resolve(experiment.device))
     preprocessor = experiment.teacher.preprocessor()
-    logits, features = inference.read(
+    said = inference.batches(
         model,
         kind,
         kind.encode(pool.inputs, preprocessor),
@@ -167,7 +167,7 @@ def _listen(
     head = final_linear(model)
     bias = head.bias if head.bias is not None else head.weight.new_zeros(len(head.weight))
     head_weight, head_bias = (t.detach().float().cpu().numpy() for t in (head.weight, bias))
-    knowledge.write(folder, Knowledge(pool.ids, logits, features, head_weight, head_bias))
+    knowledge.write(folder, pool.ids, said, head_weight, head_bias)
 
 
 def encode_validation(task: Task, preprocessor: Any) -> tuple[Any, np.ndarray] | None:

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from ctkd_cli import fusion
 from ctkd_cli.cache import content_key
 from ctkd_cli.evaluation import transfer
-from ctkd_cli.knowledge import Knowledge
+from ctkd_cli.knowledge import Chosen, Knowledge
 from ctkd_cli.probe import linear_probe
 from ctkd_cli.signals import join
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.losses.base import Loss
     from ctkd_cli.signals import Signals
+    from ctkd_cli.split import Ids
     from ctkd_cli.task import Task
 
 
@@ -37,8 +38,8 @@ class Voice:
 
     def probed(self, target: Task) -> Voice:
         """The same teacher with another head: a linear probe that says the target's own labels."""
-        ids = list(target.train.ids)
-        features = self.knowledge.features[self.knowledge.positions(ids)]
+        ids = target.train.ids
+        features = Chosen(self.knowledge.features, self.knowledge.ids.positions(ids))
         probe = linear_probe(features, target.train.labels)
         logits = np.log(np.maximum(probe.probabilities, 1e-12)).astype(np.float32)
         head = (probe.weight.astype(np.float32), probe.bias.astype(np.float32))
@@ -49,7 +50,7 @@ class Voice:
 def hint_of(voice: Voice, target: Task) -> Hint:
     """What a teacher's words about the labelled train examples promise."""
     labelled = target.labelled
-    rows = voice.knowledge.positions([target.train.ids[row] for row in labelled])
+    rows = voice.knowledge.ids.positions(target.train.ids.select(labelled))
     return transfer.hint(
         voice.knowledge.logits[rows],
         voice.knowledge.features[rows],
@@ -82,12 +83,12 @@ class Crossing:
         """What an arm needs in order to hear it."""
         return {"terms": self.terms, "hears": self.key}
 
-    def opinion(self, said: Mapping[str, Knowledge], ids: Sequence[str]) -> np.ndarray:
+    def opinion(self, said: Mapping[str, Knowledge], ids: Ids) -> np.ndarray:
         """Log-probabilities [N, K_T] that the teachers give examples in the target's labels,
         each with its share; said: of these examples, by voice."""
         mixed: np.ndarray | float = 0.0
         for name, knowledge in said.items():
-            probabilities = softmax(knowledge.logits[knowledge.positions(ids)], axis=1)
+            probabilities = softmax(knowledge.logits[knowledge.ids.positions(ids)], axis=1)
             q, _ = self.label_maps[name].apply(probabilities)
             mixed = mixed + self.shares[name] * q
         return np.log(np.maximum(mixed, 1e-12))

@@ -63,8 +63,7 @@ def fit(
     """
     labelled = np.flatnonzero(lesson.labels != UNLABELLED)
     unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
-    lengths = np.asarray(lesson.encoded.lengths)
-    plan = batches.plan(labelled, unlabelled, lengths, training, seed)
+    plan = batches.plan(labelled, unlabelled, lesson.encoded.lengths, training, seed)
     if lesson.teaching is None:
         plan = plan.labelled_only()
     learner = Learner(model, lesson.teaching, training.label_smoothing)
@@ -167,7 +166,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
         assert self._lesson.validation is not None
         encoded, labels = self._lesson.validation
         lesson = self._lesson
-        logits, _ = inference.read(
+        logits = inference.read(
             self.model.model, lesson.kind, encoded, lesson.preprocessor, self._device
         )
         predicted = logits.argmax(axis=1)

@@ -116,7 +116,9 @@ def test_a_probe_is_logistic_regression_on_the_teachers_features(full: Path) -> 
     def features(inputs: Any) -> np.ndarray:
         encoded = target.settings.encode(inputs, preprocessor)
         device = Device(accelerator="cpu")
-        return inference.read(model, target.settings, encoded, preprocessor, device)[1]
+        said = list(inference.batches(model, target.settings, encoded, preprocessor, device))
+        rows = np.concatenate([rows for rows, _, _ in said])
+        return np.concatenate([found for _, _, found in said])[np.argsort(rows)]
 
     train, test = features(target.train.inputs), features(target.test.inputs)
     scaler = StandardScaler().fit(train)

@@ -13,8 +13,9 @@ from ctkd_cli.bridges.identity import Identity
 from ctkd_cli.bridges.leep import Leep
 from ctkd_cli.knowledge import Knowledge
 from ctkd_cli.signals import join, shared_labels
+from ctkd_cli.split import Ids
 
-IDS = [f"example-{row}" for row in range(10)]
+IDS = Ids([f"example-{row}" for row in range(10)])
 LOGITS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 FEATURES = np.arange(40, dtype=np.float32).reshape(10, 4)
 SOURCE, TARGET = ("a", "b", "c"), ("b", "x")
@@ -22,15 +23,15 @@ SOURCE, TARGET = ("a", "b", "c"), ("b", "x")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Knowledge:
-    said = Knowledge(IDS, LOGITS, FEATURES, np.ones((3, 4), np.float32), np.zeros(3))
-    knowledge.write(tmp_path, said)
+    said = [(rows, LOGITS[rows], FEATURES[rows]) for rows in ([3, 9, 0], [1, 2, 4, 5, 6, 7, 8])]
+    knowledge.write(tmp_path, IDS, said, np.ones((3, 4), np.float32), np.zeros(3))
     return knowledge.read(tmp_path)
 
 
 def test_rows_are_joined_by_id_in_any_order(store: Knowledge) -> None:
     order = np.random.default_rng(1).permutation(10)[:6]
     gold = np.array([0, 1, 0, 1, -1, -1])
-    joined, _ = join(store, [IDS[row] for row in order], gold, Identity(), SOURCE, TARGET)
+    joined, _ = join(store, IDS.select(order), gold, Identity(), SOURCE, TARGET)
     np.testing.assert_array_equal(joined.logits, LOGITS[order])
     np.testing.assert_array_equal(joined.features, FEATURES[order])
     batch = joined.rows(np.array([2, 0]))
@@ -39,7 +40,7 @@ def test_rows_are_joined_by_id_in_any_order(store: Knowledge) -> None:
 
 def test_an_unknown_example_is_an_error_not_a_neighbour(store: Knowledge) -> None:
     with pytest.raises(KeyError):
-        store.positions(["example-1", "example-99"])
+        store.ids.positions(["example-1", "example-99"])
 
 
 def test_the_store_is_memory_mapped(store: Knowledge) -> None:

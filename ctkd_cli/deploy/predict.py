@@ -13,6 +13,7 @@ from scipy.special import softmax
 from ctkd_cli import inference
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
+from ctkd_cli.tasks.base import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,13 +55,13 @@ def predict(run: Path, file: Path | None) -> Labelled:
         raise InputError(Problem("there is nothing to label", where=str(file or "standard input")))
     model = experiment.student.load_trained(run / "student")
     preprocessor = experiment.student.load_preprocessor(run / "student")
-    encoded = kind.encode(inputs, preprocessor)
-    logits, _ = inference.read(model, kind, encoded, preprocessor, experiment.device)
+    encoded = kind.encode(inputs, preprocessor, keep=False)
+    logits = inference.read(model, kind, encoded, preprocessor, experiment.device)
     names = model.config.id2label
     ids = inputs["id"] if "id" in inputs.column_names else range(1, len(inputs) + 1)
     return Labelled(
         [str(name) for name in ids],
-        [kind.show(row) for row in inputs],
+        [kind.show(row) for row in rows(inputs)],
         tuple(names[index] for index in range(len(names))),
         softmax(logits.astype(np.float64), axis=1),
     )

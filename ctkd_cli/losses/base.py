@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from ctkd_cli.knowledge import Rows
+
 
 @dataclass(frozen=True)
 class StudentOutputs:
@@ -84,9 +86,7 @@ class Loss(Component):
         """Trainable parts of the loss: they join the student's optimiser and checkpoints."""
         return None
 
-    def soft_targets(
-        self, features: np.ndarray, gold: np.ndarray, n_labels: int
-    ) -> np.ndarray | None:
+    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
         """Soft target labels [N, K_T] that the loss makes, once, of the teacher's features
         [N, d_T] and the labels [N] that are known (-1: none); a batch finds its rows in
         `TeacherOutputs.targets`. None for losses that need none."""

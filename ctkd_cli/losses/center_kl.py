@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -9,10 +8,12 @@ from scipy.special import softmax
 
 from ctkd_cli.losses.base import Loss, StudentOutputs, TeacherOutputs
 from ctkd_cli.losses.mapped_kl import kl_to_targets
-from ctkd_cli.probe import held_out
+from ctkd_cli.probe import Judge, held_out, pieces
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ctkd_cli.knowledge import Rows
 
 
 class CenterKl(Loss):
@@ -33,19 +34,18 @@ class CenterKl(Loss):
     )
     sharpness: float = Field(1.0, gt=0, description="nearness is multiplied with it")
 
-    def soft_targets(
-        self, features: np.ndarray, gold: np.ndarray, n_labels: int
-    ) -> np.ndarray | None:
+    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
         # About their mean: features of a fine-tuned encoder share a large common direction.
-        moved = features - features.mean(axis=0)
-        scale = np.sqrt(np.square(moved).sum(axis=1).mean()).clip(1e-12)
-        near = MEASURES[self.measure]
+        n, near = len(features), MEASURES[self.measure]
+        mean = sum(piece.sum(axis=0) for piece in pieces(features)) / n
+        spread = sum(np.square(piece - mean).sum() for piece in pieces(features)) / n
+        scale = np.sqrt(spread).clip(1e-12)
 
-        def fit(labelled: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-            middles = centres(labelled, labels, n_labels)
-            return lambda new: softmax(self.sharpness * near(new, middles), axis=1)
+        def fit(labelled: np.ndarray, labels: np.ndarray) -> Judge:
+            middles = centres((labelled - mean) / scale, labels, n_labels)
+            return lambda new: softmax(self.sharpness * near((new - mean) / scale, middles), axis=1)
 
-        return held_out(moved / scale, gold, fit)
+        return held_out(features, gold, fit)
 
     def __call__(
         self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None
@@ -68,7 +68,9 @@ def closeness(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
     Source: Snell, Swersky, Zemel, Prototypical Networks, NeurIPS 2017 (arXiv 1703.05175).
     """
-    return -np.asarray(np.square(features[:, None] - centres[None]).sum(axis=-1))
+    from scipy.spatial.distance import cdist  # not at start-up
+
+    return -np.asarray(cdist(features, centres, "sqeuclidean"))
 
 
 MEASURES = {"distance": closeness, "cosine": cosines}

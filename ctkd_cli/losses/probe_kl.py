@@ -12,6 +12,8 @@ from ctkd_cli.probe import STRENGTH, linear_probe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ctkd_cli.knowledge import Rows
+
 
 class ProbeKl(Loss):
     """Soft labels from a linear probe on the teacher's features: the teacher with a new head.
@@ -26,9 +28,7 @@ class ProbeKl(Loss):
     temperature: float = Field(1.0, gt=0)
     strength: float = Field(STRENGTH, gt=0, description="inverse regularisation, scikit-learn's C")
 
-    def soft_targets(
-        self, features: np.ndarray, gold: np.ndarray, n_labels: int
-    ) -> np.ndarray | None:
+    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
         return linear_probe(features, gold, self.strength).probabilities
 
     def __call__(
