@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 import ctkd_cli
+from ctkd_cli import parallel
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
 from ctkd_cli.cli.config import config
@@ -24,7 +25,7 @@ from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
 from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
-from ctkd_cli.errors import CtkdError
+from ctkd_cli.errors import CtkdError, InputError
 from ctkd_cli.printable import printable_lines
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [argument for argument in given if argument != "--debug"] or ["--help"]
     if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
         words.insert(0, "run")
+    parallel.quiet()
     try:
         # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
         code = app(words, standalone_mode=False, prog_name="ctkd")
@@ -79,6 +81,8 @@ def _options(
 
 def _explain(error: Exception) -> int:
     """Say on stderr what went wrong; the exit code that goes with it."""
+    if isinstance(error, InputError) and not parallel.is_main():
+        return error.exit_code  # the first process says the same
     if isinstance(error, CtkdError):
         _say(f"error: {error}")
         return error.exit_code

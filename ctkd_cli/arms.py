@@ -99,6 +99,7 @@ class Classroom:
                 arm_key(experiment, self.target, arm, keep_model),
                 lambda folder: self._make(arm, stage, folder, keep_model),
                 on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+                together=True,
                 again=not experiment.reuse,
             )
             if reused:

@@ -18,8 +18,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from ctkd_cli import parallel
+
 MANIFEST = "MANIFEST.json"
-FORMAT = 2  # part of every key: raise it when the meaning of a stored file changes
+FORMAT = 3  # part of every key: raise it when the meaning of a stored file changes
 
 
 def cache_root() -> Path:
@@ -50,25 +52,46 @@ class Cache:
         make: Callable[[Path], None],
         on_damage: Callable[[Path], None] = lambda entry: None,
         again: bool = False,
+        together: bool = False,
     ) -> tuple[Path, bool]:
         """The entry of a key, and whether it was there already.
 
         make: fills an empty folder when there is none, or when the one there is damaged
         (`on_damage` hears of it first). Other processes that want the same key wait. again: make
-        it anew, whatever is there.
+        it anew, whatever is there. together: all processes of a data-parallel run make it; what
+        the first one writes is kept.
         """
         entry = self.folder / key
+        found = (entry, True)
+        if parallel.is_main():
+            found = self._get(entry, make, on_damage, again, together)
+        elif together and not parallel.share(True):
+            with tempfile.TemporaryDirectory() as thrown_away:
+                make(Path(thrown_away))
+        return parallel.share(found)
+
+    def _get(
+        self,
+        entry: Path,
+        make: Callable[[Path], None],
+        on_damage: Callable[[Path], None],
+        again: bool,
+        together: bool,
+    ) -> tuple[Path, bool]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f"{key}.lock"):
-            if not again and is_whole(entry):
+        with FileLock(self.folder / f"{entry.name}.lock"):
+            there = not again and is_whole(entry)
+            if together:
+                parallel.share(there)
+            if there:
                 return entry, True
             if entry.exists():
                 if not again:
                     on_damage(entry)
                 shutil.rmtree(entry)
-            for left in self.folder.glob(f".{key}-*"):  # by a process that was killed
+            for left in self.folder.glob(f".{entry.name}-*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            making = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.folder))
+            making = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=self.folder))
             try:
                 make(making)
                 _write_manifest(making)

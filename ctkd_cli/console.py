@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from ctkd_cli import parallel
 from ctkd_cli.printable import printable
 from ctkd_cli.rundir import Display
 
@@ -37,7 +38,9 @@ SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 def display(titles: Sequence[str]) -> Iterator[Display]:
     """A display for a run with the stages called `titles`."""
     hush_libraries()
-    if sys.stdout.isatty() and sys.stderr.isatty():
+    if not parallel.is_main():
+        yield Silence()
+    elif sys.stdout.isatty() and sys.stderr.isatty():
         with LiveDisplay(titles) as live:
             yield live
     else:
@@ -117,6 +120,15 @@ class LiveDisplay:
         return self._progress.add_task(
             f"[dim]{escape(title)}", start=False, total=None, figures="", clock=""
         )
+
+
+class Silence:
+    """Shows nothing."""
+
+    def started(self, title: str, detail: str) -> None: ...
+    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
+    def note(self, message: str) -> None: ...
 
 
 class PlainDisplay:

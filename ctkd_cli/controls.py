@@ -111,8 +111,9 @@ def _probe(
     heard = hear(experiment, sources, pool, rundir, PROBED[name])
     train, test = [], []
     for teacher, voice in heard.values():
-        train.append(voice.knowledge.features_of(target.train.ids))
-        test.append(listen(experiment, teacher, target.test, rundir).features_of(target.test.ids))
+        train.append(voice.knowledge.of(target.train.ids)[1][:])
+        of_test = listen(experiment, teacher, target.test, rundir)
+        test.append(of_test.of(target.test.ids)[1][:])
     with rundir.stage("control", name):
         probe = linear_probe(np.concatenate(train, axis=1), target.train.labels)
         logits = np.concatenate(test, axis=1) @ probe.weight.T + probe.bias
@@ -126,6 +127,7 @@ def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirector
         folder, reused = Cache("students").get(
             stilts_key(experiment, source),
             lambda folder: _teach_the_source(experiment, source, stage, folder),
+            together=True,
         )
         if reused:
             stage.reused()

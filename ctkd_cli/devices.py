@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ctkd_cli import parallel
 from ctkd_cli.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def resolve(device: Device) -> torch.device:
                 remedy="device=auto",
             )
         )
+    if wanted == "cuda" and parallel.world() > 1:
+        return torch.device("cuda", parallel.local_rank())
     return torch.device(wanted)
 
 

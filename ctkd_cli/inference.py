@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ctkd_cli import parallel
 from ctkd_cli.backbones._pooled import logits_and_features
 from ctkd_cli.devices import autocast
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ctkd_cli.experiment import Device
+    from ctkd_cli.knowledge import Said
     from ctkd_cli.tasks.base import Encoded, Kind
 
 BATCH = 64
@@ -29,26 +31,43 @@ def batches(
     preprocessor: Any,
     device: Device,
     on_batch: Progress = lambda done, total: None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Iterator[Said]:
     """Some rows of a split at a time: rows [n], logits [n, K] and pooled features [n, d], float32.
 
     Longest first, so that a batch holds examples of like length and memory peaks at the start.
+    Several processes read a part each, and all get all.
     """
     order = np.argsort(-encoded.lengths, kind="stable")
-    where = next(model.parameters()).device
     was_training = model.training
     model.eval()
+    done = 0
     try:
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            inputs = kind.collate([encoded.rows[row] for row in rows], preprocessor)
-            inputs = {name: tensor.to(where) for name, tensor in inputs.items()}
-            with torch.inference_mode(), autocast(device, where):
-                logits, features = logits_and_features(model, inputs)
-            yield rows, logits.float().cpu().numpy(), features.float().cpu().numpy()
-            on_batch(start + len(rows), len(order))
+        for start in range(0, len(order), BATCH * parallel.world()):
+            mine = order[start + BATCH * parallel.rank() :][:BATCH]
+            said = _said(model, kind, encoded, preprocessor, device, mine) if len(mine) else None
+            for each in filter(None, parallel.gather(said)):
+                yield each
+                done += len(each[0])
+            on_batch(done, len(order))
     finally:
         model.train(was_training)
+
+
+def _said(
+    model: nn.Module,
+    kind: Kind,
+    encoded: Encoded,
+    preprocessor: Any,
+    device: Device,
+    rows: np.ndarray,
+) -> Said:
+    """What a model says of one batch."""
+    where = next(model.parameters()).device
+    inputs = kind.collate([encoded.rows[row] for row in rows], preprocessor)
+    inputs = {name: tensor.to(where) for name, tensor in inputs.items()}
+    with torch.inference_mode(), autocast(device, where):
+        logits, features = logits_and_features(model, inputs)
+    return rows, logits.float().cpu().numpy(), features.float().cpu().numpy()
 
 
 def read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
 
+from ctkd_cli import parallel
 from ctkd_cli.split import Ids
 
 
 class Chosen:
     """Some rows of an array that may lie on disk, in an order of their own: [N, ...]. They are
-    read when they are asked for, by number, slice or list of numbers."""
+    read when they are asked for, by number, slice or list of numbers, as float32."""
 
     def __init__(self, array: np.ndarray | Chosen, rows: np.ndarray) -> None:
         self._array: np.ndarray
@@ -33,7 +36,7 @@ class Chosen:
         return len(self._rows)
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self._array[self._rows[rows]])
+        return np.asarray(self._array[self._rows[rows]], np.float32)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -44,9 +47,9 @@ Rows = np.ndarray | Chosen
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a teacher said. logits: [N, K_S] float32. features: [N, d_T] float32. head_weight:
-    [K_S, d_T], head_bias: [K_S]. ids: of the N examples, in an order that no reader may rely on.
-    """
+    """What a teacher said. logits: [N, K_S] float32. features: [N, d_T], on disk float16, or
+    float32 where they are too large. head_weight: [K_S, d_T], head_bias: [K_S]. ids: of the N
+    examples, in an order that no reader may rely on."""
 
     ids: Ids
     logits: Rows
@@ -54,13 +57,18 @@ class Knowledge:
     head_weight: np.ndarray
     head_bias: np.ndarray
 
-    def features_of(self, ids: Ids) -> np.ndarray:
-        """[n, d_T], all in memory."""
-        return self.features[self.ids.positions(ids)]
+    def of(self, ids: Ids) -> tuple[Chosen, Chosen]:
+        """Logits and features of some examples. KeyError when one is not there."""
+        rows = self.ids.positions(ids)
+        return Chosen(self.logits, rows), Chosen(self.features, rows)
 
 
 HEAD = ("head_weight", "head_bias")
-PER_EXAMPLE = ("logits", "features")
+# Half precision moves a feature by 1 in 2,000 at most, and a loss by less than 0.001. Logits are
+# few and go through exponentials.
+PRECISION: dict[str, DTypeLike] = {"logits": np.float32, "features": np.float16}
+PER_EXAMPLE = tuple(PRECISION)
+LARGEST = float(np.finfo(np.float16).max)
 
 Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], features [n, d_T]
 
@@ -78,7 +86,10 @@ def write(
     folder: Path, ids: Ids, said: Iterable[Said], head_weight: np.ndarray, head_bias: np.ndarray
 ) -> None:
     """Write a store's files into an empty folder. said: some rows at a time, in any order; no more
-    than that is in memory."""
+    than that is in memory. Of several processes the first one writes."""
+    if not parallel.is_main():
+        deque(said, maxlen=0)
+        return
     pq.write_table(pa.table({"id": ids.array}), folder / "ids.parquet")
     for name, array in zip(HEAD, (head_weight, head_bias), strict=True):
         np.save(folder / f"{name}.npy", array)
@@ -86,9 +97,24 @@ def write(
     for rows, *parts in said:
         for name, part in zip(PER_EXAMPLE, parts, strict=True):
             if name not in files:
-                files[name] = np.lib.format.open_memmap(
-                    folder / f"{name}.npy", "w+", np.float32, (len(ids), *part.shape[1:])
-                )
+                shape = (len(ids), part.shape[1])
+                files[name] = _new(folder / f"{name}.npy", PRECISION[name], shape)
+            if files[name].dtype == np.float16 and np.abs(part).max() > LARGEST:
+                files[name] = _widened(files[name], folder / f"{name}.npy")
             files[name][rows] = part
     for file in files.values():
         file.flush()
+
+
+def _new(file: Path, kind: DTypeLike, shape: tuple[int, int]) -> np.memmap:
+    made: np.memmap = np.lib.format.open_memmap(file, "w+", kind, shape)
+    return made
+
+
+def _widened(stored: np.memmap, file: Path) -> np.memmap:
+    """The same array in float32, for what half precision cannot hold."""
+    wide = _new(file.with_suffix(".wide"), np.float32, stored.shape)
+    for start in range(0, len(stored), 10_000):
+        wide[start : start + 10_000] = stored[start : start + 10_000]
+    file.with_suffix(".wide").replace(file)
+    return wide

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from ctkd_cli import parallel
 from ctkd_cli.backbones._pooled import final_linear, logits_and_features
 from ctkd_cli.losses.base import Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.split import UNLABELLED
@@ -70,10 +71,13 @@ class Learner(nn.Module):
         """The loss of a batch, and what it is made of: `ce`, `kd` (the sum of the terms), and with
         several terms `kd/NAME` for each.
 
-        labels: [B]. teacher: Teaching.rows of the same examples. measure: also `kd_share` (with
-        several terms, `kd_share/NAME`), the share of the gradient norm on the features.
+        inputs: of this process's rows of the batch (parallel.own_rows), all of them where there is
+        one process. labels: [B]. teacher: Teaching.rows of all B examples. measure: also
+        `kd_share` (with several terms, `kd_share/NAME`), the share of the gradient norm on the
+        features.
         """
-        logits, features = logits_and_features(self.model, inputs)
+        own = logits_and_features(self.model, inputs)
+        logits, features = (parallel.whole(output, len(labels)) for output in own)
         known = labels != UNLABELLED
         ce = nn.functional.cross_entropy(
             logits[known].float(), labels[known], label_smoothing=self.label_smoothing
@@ -113,10 +117,11 @@ class Learner(nn.Module):
 
         def gradient(term: Tensor) -> list[Tensor]:
             found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-            return [
+            filled = [
                 torch.zeros_like(p) if g is None else g
                 for g, p in zip(found, parameters, strict=True)
             ]
+            return parallel.mean(filled)
 
         first, second = gradient(ce), gradient(kd)
         inner = torch.stack([(a * b).sum() for a, b in zip(first, second, strict=True)]).sum()

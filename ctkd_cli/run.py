@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -17,6 +18,7 @@ from ctkd_cli import (
     controls,
     devices,
     interruption,
+    parallel,
     predictions,
     record,
     reports,
@@ -27,6 +29,7 @@ from ctkd_cli import task as tasks
 from ctkd_cli.cache import link_tree
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
+from ctkd_cli.memory import give_back_memory
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
 from ctkd_cli.rundir import RunDirectory, Turn
 from ctkd_cli.teacher import Teacher, arm_of, listen
@@ -59,6 +62,7 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
         pool = target_pool(*targets)
+        give_back_memory()
         heard = source_side.hear(experiment, taught, pool, rundir)
         said = list(_teachers_say(experiment, taught, heard, rundir))
         classroom = None
@@ -66,10 +70,13 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
             with rundir.turn(Turn(turn.seed, position, len(turns))):
                 classroom = arms.Classroom.open(turn, target, classroom)
                 said += _taught(classroom, sources, taught, heard, pool, rundir)
+        metrics: Mapping[str, float] = {}
         with rundir.stage("evaluation"):
-            predictions.write(rundir.path / "predictions.parquet", said)
-            metrics = reports.write_reports(rundir.path)
-    return metrics
+            if parallel.is_main():
+                with parallel.alone():
+                    predictions.write(rundir.path / "predictions.parquet", said)
+                    metrics = reports.write_reports(rundir.path)
+    return parallel.share(metrics)
 
 
 def _teachers_say(
@@ -113,16 +120,27 @@ def _taught(
         if isinstance(said, arms.Arm):
             said = classroom.outcome(said, rundir, keep_model=first and arm.name == "distilled")
         record.temperature(rundir, said.name, said.validation, target.validation.labels)
-        if said.folder is not None:
-            link_tree(said.folder, rundir.path / "student")
-            (teacher, _), *_ = heard.values()
-            candidates = {
-                "teacher": teacher.candidate(experiment, target.test),
-                "student": classroom.candidate(said.folder),
-            }
-            measured = side_by_side(candidates, target.settings, experiment.device)
-            record.efficiency(rundir, measured)
+        if said.folder is not None and parallel.is_main():
+            with parallel.alone():
+                _keep_and_time(classroom, said.folder, heard, rundir)
         yield predictions.table(said.name, experiment.seed, target, said.logits)
+
+
+def _keep_and_time(
+    classroom: arms.Classroom,
+    student: Path,
+    heard: Mapping[str, tuple[Teacher, Voice]],
+    rundir: RunDirectory,
+) -> None:
+    """The student that is handed over, and what it costs beside its teacher."""
+    experiment, target = classroom.experiment, classroom.target
+    link_tree(student, rundir.path / "student")
+    (teacher, _), *_ = heard.values()
+    candidates = {
+        "teacher": teacher.candidate(experiment, target.test),
+        "student": classroom.candidate(student),
+    }
+    record.efficiency(rundir, side_by_side(candidates, target.settings, experiment.device))
 
 
 def _through_the_bridge(
@@ -158,8 +176,12 @@ def _running(
         *(title for name in experiment.controls.arms for title in controls.stages(name)),
         "evaluation",
     ]
-    with console.display(list(dict.fromkeys(titles))) as display, interruption.remembered():
-        rundir = RunDirectory(directory, display, experiment.tracker)
+    with (
+        console.display(list(dict.fromkeys(titles))) as display,
+        interruption.remembered(),
+        _own_directory(directory) as own,
+    ):
+        rundir = RunDirectory(own, display, experiment.tracker)
         try:
             yield rundir
         except KeyboardInterrupt:
@@ -173,3 +195,14 @@ def _running(
             rundir.finish("failed", f"{type(error).__name__}: {error}")
             raise
         rundir.finish("complete")
+
+
+@contextmanager
+def _own_directory(directory: Path) -> Iterator[Path]:
+    """The run directory; of several processes, all but the first one write to a place that is
+    thrown away."""
+    if parallel.is_main():
+        yield directory
+        return
+    with tempfile.TemporaryDirectory() as thrown_away:
+        yield Path(thrown_away)

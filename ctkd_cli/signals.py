@@ -70,8 +70,7 @@ def join(
     gold: [N] target labels, UNLABELLED where there is none; a learned bridge is fitted on them.
     Raises InputError when the labels cannot be bridged.
     """
-    positions = knowledge.ids.positions(ids)
-    logits = Chosen(knowledge.logits, positions)
+    logits, features = knowledge.of(ids)
     probabilities = softmax(logits[:], axis=1)
     labelled = np.flatnonzero(gold != UNLABELLED)
     label_map = bridge.fit(source_labels, target_labels, probabilities[labelled], gold[labelled])
@@ -81,7 +80,7 @@ def join(
         mapped[labelled], mass[labelled] = held_out
     signals = Signals(
         logits=logits,
-        features=Chosen(knowledge.features, positions),
+        features=features,
         mapped=mapped.astype(np.float32),
         mass=mass.astype(np.float32),
         head_weight=np.array(knowledge.head_weight),

@@ -87,6 +87,7 @@ def prepare(
             key,
             lambda folder: _make(experiment, source, stage, folder, variant, arm_of(name)),
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+            together=True,
         )
         if reused:
             stage.reused()
@@ -108,6 +109,7 @@ def listen(
             knowledge_key(experiment, teacher.key, inputs),
             lambda folder: _listen(experiment, teacher, inputs, stage, folder),
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+            together=True,
         )
         if reused:
             stage.reused()

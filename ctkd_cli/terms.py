@@ -12,7 +12,7 @@ from scipy.special import softmax
 from ctkd_cli import fusion
 from ctkd_cli.cache import content_key
 from ctkd_cli.evaluation import transfer
-from ctkd_cli.knowledge import Chosen, Knowledge
+from ctkd_cli.knowledge import Knowledge
 from ctkd_cli.probe import linear_probe
 from ctkd_cli.signals import join
 
@@ -39,7 +39,7 @@ class Voice:
     def probed(self, target: Task) -> Voice:
         """The same teacher with another head: a linear probe that says the target's own labels."""
         ids = target.train.ids
-        features = Chosen(self.knowledge.features, self.knowledge.ids.positions(ids))
+        _, features = self.knowledge.of(ids)
         probe = linear_probe(features, target.train.labels)
         logits = np.log(np.maximum(probe.probabilities, 1e-12)).astype(np.float32)
         head = (probe.weight.astype(np.float32), probe.bias.astype(np.float32))
@@ -50,10 +50,10 @@ class Voice:
 def hint_of(voice: Voice, target: Task) -> Hint:
     """What a teacher's words about the labelled train examples promise."""
     labelled = target.labelled
-    rows = voice.knowledge.ids.positions(target.train.ids.select(labelled))
+    logits, features = voice.knowledge.of(target.train.ids.select(labelled))
     return transfer.hint(
-        voice.knowledge.logits[rows],
-        voice.knowledge.features[rows],
+        logits[:],
+        features[:],
         target.train.labels[labelled],
         len(target.labels),
     )
@@ -88,7 +88,8 @@ class Crossing:
         each with its share; said: of these examples, by voice."""
         mixed: np.ndarray | float = 0.0
         for name, knowledge in said.items():
-            probabilities = softmax(knowledge.logits[knowledge.ids.positions(ids)], axis=1)
+            logits, _ = knowledge.of(ids)
+            probabilities = softmax(logits[:], axis=1)
             q, _ = self.label_maps[name].apply(probabilities)
             mixed = mixed + self.shares[name] * q
         return np.log(np.maximum(mixed, 1e-12))

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from ctkd_cli import batches, devices, inference
+from ctkd_cli import batches, devices, inference, parallel
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.split import UNLABELLED
@@ -66,6 +66,7 @@ def fit(
     plan = batches.plan(labelled, unlabelled, lesson.encoded.lengths, training, seed)
     if lesson.teaching is None:
         plan = plan.labelled_only()
+    scratch = parallel.share(scratch)
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     arguments = _arguments(
         training, device, seed, len(plan), lesson.validation is not None, scratch
@@ -82,7 +83,10 @@ def fit(
             device=device,
             report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
         )
+        if parallel.world() > 1:  # each process has dropout of its own
+            torch.manual_seed(seed + parallel.rank())
         trainer.train()
+    parallel.share_weights(learner)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -116,12 +120,14 @@ class _Trainer(Trainer):  # type: ignore[misc]
             batch_sampler=self._plan,
             collate_fn=self._collate,
         )
+        if parallel.world() > 1:  # each process takes its own part of every batch
+            return loader
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
     def _collate(self, rows: Sequence[int]) -> dict[str, Any]:
         lesson = self._lesson
-        encoded = [lesson.encoded.rows[row] for row in rows]
+        encoded = [lesson.encoded.rows[row] for row in parallel.own_rows(rows)]
         batch: dict[str, Any] = {
             "inputs": lesson.kind.collate(encoded, lesson.preprocessor),
             "labels": torch.from_numpy(lesson.labels[rows]),

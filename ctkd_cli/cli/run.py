@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from ctkd_cli import parallel
 from ctkd_cli.cli._options import ConfigDir, Overrides, use_config_dir
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete, nearest
 
@@ -74,12 +75,14 @@ def _single(overrides: list[str]) -> None:
     (experiment,) = _validate([overrides])
     prepared = prepare(overrides)
     named = _named_by_user(overrides, "hydra.run.dir")
-    directory = named or claim(outputs(), experiment.name)
+    directory = named or parallel.share(
+        claim(outputs(), experiment.name) if parallel.is_main() else Path()
+    )
     _failures.clear()
     try:
         _hydra([*prepared, _override("hydra.run.dir", directory)])
     finally:
-        if not named:
+        if not named and parallel.is_main():
             _remove_if_empty(directory)
     if _failures:
         raise _failures[0]
@@ -92,10 +95,13 @@ def _sweep(overrides: list[str]) -> None:
 
     experiments = _validate(jobs(overrides))
     named = _named_by_user(overrides, "hydra.sweep.dir")
-    directory = named or claim(outputs(), experiments[0].name)
-    directory.mkdir(parents=True, exist_ok=True)
-    asked = {"overrides": overrides, "config_dir": user_config_dir()}
-    write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
+    directory = named or parallel.share(
+        claim(outputs(), experiments[0].name) if parallel.is_main() else Path()
+    )
+    if parallel.is_main():
+        directory.mkdir(parents=True, exist_ok=True)
+        asked = {"overrides": overrides, "config_dir": user_config_dir()}
+        write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
     _jobs(overrides, directory, len(experiments))
 
 
@@ -108,7 +114,7 @@ def _jobs(overrides: list[str], directory: Path, n_jobs: int, *more: str) -> Non
     try:
         _hydra(["-m", *prepare(overrides), *more, _override("hydra.sweep.dir", directory)])
     finally:
-        failed = summarise(directory)
+        failed = summarise(directory) if parallel.is_main() else []
     if failed:
         raise SweepIncomplete(
             f"{len(failed)} of {n_jobs} jobs did not end; the first is {failed[0].name}\n"
@@ -339,9 +345,12 @@ def _job(config: DictConfig) -> float:
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
         metrics = run_experiment(experiment, directory, typed)
-        print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
+        if parallel.is_main():
+            print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
         return metrics[OBJECTIVE]
     except Exception as error:
+        if parallel.world() > 1:
+            raise  # the other processes wait for this one, until it ends
         _failures.append(error)
         if job.mode is RunMode.MULTIRUN and not (directory / "status.json").exists():
             write_refusal(directory, typed, str(error))

@@ -23,12 +23,13 @@ class Ragged(Sequence[Mapping[str, np.ndarray]]):
         self.offsets = offsets
 
     @classmethod
-    def of(cls, columns: Mapping[str, Sequence[Sequence[int]]]) -> Ragged:
-        """From lists of lists of whole numbers."""
+    def of(cls, columns: Mapping[str, Sequence[Sequence[int]]], below: int) -> Ragged:
+        """From lists of lists of whole numbers from 0 to `below`, in a type that holds them."""
         first = next(iter(columns.values()))
         offsets = np.cumsum([0, *map(len, first)])
+        kind = np.uint16 if below <= 2**16 else np.int32
         flat: dict[str, np.ndarray | int] = {
-            name: np.fromiter(chain.from_iterable(rows), np.int32, count=int(offsets[-1]))
+            name: np.fromiter(chain.from_iterable(rows), kind, count=int(offsets[-1]))
             for name, rows in columns.items()
         }
         return cls(flat, offsets)
@@ -64,34 +65,35 @@ class Ragged(Sequence[Mapping[str, np.ndarray]]):
     @staticmethod
     def write(folder: Path, pieces: Iterable[Ragged]) -> None:
         """One piece after the other into an empty folder, never more than one in memory."""
-        offsets, values = [np.zeros(1, np.int64)], dict[str, set[int]]()
+        offsets, values, kind = [np.zeros(1, np.int64)], dict[str, set[int]](), ""
         for piece in pieces:
             offsets.append(piece.offsets[1:] + offsets[-1][-1])
             for name, flat in piece.columns.items():
                 flat = np.asarray(flat)
+                kind = kind or flat.dtype.str
                 seen = values.setdefault(name, set())
                 seen |= {int(flat.min()), int(flat.max())} if flat.size else set()
                 with (folder / f"{name}.bin").open("ab") as stream:
-                    stream.write(flat.astype(np.int32).tobytes())
+                    stream.write(flat.astype(kind).tobytes())
         constant = {name: seen.pop() if len(seen) == 1 else None for name, seen in values.items()}
         for name, value in constant.items():
             if value is not None:
                 (folder / f"{name}.bin").unlink()
         np.save(folder / OFFSETS, np.concatenate(offsets))
-        (folder / COLUMNS).write_text(json.dumps(constant))
+        (folder / COLUMNS).write_text(json.dumps({"dtype": kind, "columns": constant}))
 
     @classmethod
     def read(cls, folder: Path) -> Ragged:
         """What `write` wrote, memory-mapped."""
-        constant: dict[str, int | None] = json.loads((folder / COLUMNS).read_text())
+        found = json.loads((folder / COLUMNS).read_text())
         columns = {
-            name: _mapped(folder / f"{name}.bin") if value is None else value
-            for name, value in constant.items()
+            name: _mapped(folder / f"{name}.bin", found["dtype"]) if value is None else value
+            for name, value in found["columns"].items()
         }
         return cls(columns, np.load(folder / OFFSETS, mmap_mode="r"))
 
 
-def _mapped(file: Path) -> np.ndarray:
+def _mapped(file: Path, kind: str) -> np.ndarray:
     if file.stat().st_size == 0:  # which cannot be mapped
-        return np.empty(0, np.int32)
-    return np.memmap(file, np.int32, mode="r")
+        return np.empty(0, kind)
+    return np.memmap(file, kind, mode="r")

@@ -181,7 +181,7 @@ def _tokens(columns: Sequence[Sequence[str]], preprocessor: Any, limit: int) -> 
     Rust, on all cores."""
     encoded = preprocessor(*map(list, columns), truncation=True, max_length=limit, verbose=False)
     names = [name for name in preprocessor.model_input_names if name in encoded]
-    tokens = Ragged.of({name: encoded[name] for name in names})
+    tokens = Ragged.of({name: encoded[name] for name in names}, below=len(preprocessor))
     if encoded.encodings is not None:
         return tokens, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
     full = preprocessor(*map(list, columns), truncation=False, verbose=False)["input_ids"]
