@@ -11,19 +11,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ctkd_cli.split import UNLABELLED
+
+if TYPE_CHECKING:
+    from ctkd_cli.knowledge import Rows
 
 Fusion = Literal["merge", "uniform", "leep", "confidence"]
 SHARPNESS = 10.0  # per nat: a gain of 0.1 nats more is worth a factor of e in weight
 
 
 def weights(
-    how: Fusion, logits: Sequence[ArrayLike], gold: np.ndarray, n_target_labels: int
+    how: Fusion, logits: Sequence[Rows], gold: np.ndarray, n_target_labels: int
 ) -> list[np.ndarray]:
     """A weight per teacher and example, [N] each; they sum to 1 over the teachers.
 

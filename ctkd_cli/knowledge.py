@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +18,34 @@ from ctkd_cli import parallel
 from ctkd_cli.split import Ids
 
 
+@dataclass(frozen=True)
+class Centred:
+    """An array that may lie on disk, [N, d], less a centre that its rows have in common. Rows come
+    back whole, float32. So half precision serves features that differ little from each other."""
+
+    stored: np.ndarray
+    centre: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        return np.asarray(self.stored[rows] + self.centre)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
 class Chosen:
     """Some rows of an array that may lie on disk, in an order of their own: [N, ...]. They are
-    read when they are asked for, by number, slice or list of numbers, as float32."""
+    read when they are asked for, by number, slice or list of numbers."""
 
-    def __init__(self, array: np.ndarray | Chosen, rows: np.ndarray) -> None:
-        self._array: np.ndarray
+    def __init__(self, array: Rows, rows: np.ndarray) -> None:
+        self._array: np.ndarray | Centred
         self._rows: np.ndarray
         if isinstance(array, Chosen):
             self._array, self._rows = array._array, array._rows[rows]
@@ -36,20 +60,20 @@ class Chosen:
         return len(self._rows)
 
     def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self._array[self._rows[rows]], np.float32)
+        return np.asarray(self._array[self._rows[rows]])
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
 
-Rows = np.ndarray | Chosen
+Rows = np.ndarray | Centred | Chosen
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a teacher said. logits: [N, K_S] float32. features: [N, d_T], on disk float16, or
-    float32 where they are too large. head_weight: [K_S, d_T], head_bias: [K_S]. ids: of the N
-    examples, in an order that no reader may rely on."""
+    """What a teacher said. logits: [N, K_S] float32. features: [N, d_T] float32.
+    head_weight: [K_S, d_T], head_bias: [K_S]. ids: of the N examples, in an order that no reader
+    may rely on."""
 
     ids: Ids
     logits: Rows
@@ -64,10 +88,6 @@ class Knowledge:
 
 
 HEAD = ("head_weight", "head_bias")
-# Half precision moves a feature by 1 in 2,000 at most, and a loss by less than 0.001. Logits are
-# few and go through exponentials.
-PRECISION: dict[str, DTypeLike] = {"logits": np.float32, "features": np.float16}
-PER_EXAMPLE = tuple(PRECISION)
 LARGEST = float(np.finfo(np.float16).max)
 
 Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], features [n, d_T]
@@ -76,34 +96,42 @@ Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], f
 def read(folder: Path) -> Knowledge:
     """A store on disk; its arrays are memory-mapped."""
     ids = Ids(pq.read_table(folder / "ids.parquet")["id"].cast(pa.large_string()).combine_chunks())
-    arrays = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in (*PER_EXAMPLE, *HEAD)
-    }
-    return Knowledge(ids, **arrays)
+    names = ("logits", "features", "centre", *HEAD)
+    arrays: dict[str, Any] = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names}
+    features = Centred(arrays.pop("features"), np.array(arrays.pop("centre")))
+    return Knowledge(ids, features=features, **arrays)
 
 
 def write(
     folder: Path, ids: Ids, said: Iterable[Said], head_weight: np.ndarray, head_bias: np.ndarray
 ) -> None:
     """Write a store's files into an empty folder. said: some rows at a time, in any order; no more
-    than that is in memory. Of several processes the first one writes."""
+    than that is in memory. Of several processes the first one writes.
+
+    Logits are float32: they are few and go through exponentials. Features, less their mean over
+    the first rows, are float16, which moves them by 1 in 2,000 of their spread and a loss by less
+    than 0.001; float32 where they are too large for that.
+    """
     if not parallel.is_main():
         deque(said, maxlen=0)
         return
     pq.write_table(pa.table({"id": ids.array}), folder / "ids.parquet")
     for name, array in zip(HEAD, (head_weight, head_bias), strict=True):
         np.save(folder / f"{name}.npy", array)
-    files: dict[str, np.memmap] = {}
-    for rows, *parts in said:
-        for name, part in zip(PER_EXAMPLE, parts, strict=True):
-            if name not in files:
-                shape = (len(ids), part.shape[1])
-                files[name] = _new(folder / f"{name}.npy", PRECISION[name], shape)
-            if files[name].dtype == np.float16 and np.abs(part).max() > LARGEST:
-                files[name] = _widened(files[name], folder / f"{name}.npy")
-            files[name][rows] = part
-    for file in files.values():
-        file.flush()
+    pieces = iter(said)
+    first = next(pieces)
+    shapes = [(len(ids), part.shape[1]) for part in first[1:]]
+    all_logits = _new(folder / "logits.npy", np.float32, shapes[0])
+    all_features = _new(folder / "features.npy", np.float16, shapes[1])
+    centre = first[2].mean(axis=0)
+    np.save(folder / "centre.npy", centre)
+    for rows, logits, features in chain([first], pieces):
+        moved = features - centre
+        if all_features.dtype == np.float16 and np.abs(moved).max() > LARGEST:
+            all_features = _widened(all_features, folder / "features.npy")
+        all_logits[rows], all_features[rows] = logits, moved
+    all_logits.flush()
+    all_features.flush()
 
 
 def _new(file: Path, kind: DTypeLike, shape: tuple[int, int]) -> np.memmap:
@@ -112,7 +140,7 @@ def _new(file: Path, kind: DTypeLike, shape: tuple[int, int]) -> np.memmap:
 
 
 def _widened(stored: np.memmap, file: Path) -> np.memmap:
-    """The same array in float32, for what half precision cannot hold."""
+    """The same array in float32."""
     wide = _new(file.with_suffix(".wide"), np.float32, stored.shape)
     for start in range(0, len(stored), 10_000):
         wide[start : start + 10_000] = stored[start : start + 10_000]

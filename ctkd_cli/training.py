@@ -68,6 +68,8 @@ def fit(
         plan = plan.labelled_only()
     scratch = parallel.share(scratch)
     learner = Learner(model, lesson.teaching, training.label_smoothing)
+    if parallel.world() > 1 and next(model.parameters()).is_cuda:
+        learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
     arguments = _arguments(
         training, device, seed, len(plan), lesson.validation is not None, scratch
     )
@@ -225,7 +227,7 @@ def _arguments(
     """Our settings in the Trainer's words."""
     selecting = training.select == "best" and validate
     every = max(1, steps // training.evaluations)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
@@ -253,6 +255,8 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=devices.resolve(device).type == "cuda",
     )
+    arguments._n_gpu = 1  # one process uses one GPU; several need torchrun
+    return arguments
 
 
 def _require_finite(figures: Mapping[str, float], step: int) -> None:

@@ -4,9 +4,9 @@ target inputs, with tiny models.
     .venv/bin/python scripts/bench_size.py            # some 10 minutes, about 1 GB of disk
     .venv/bin/python scripts/bench_size.py 10000 100000
 
-Each line is one `ctkd run` in a process of its own, with an empty cache: a CSV of so many unlabelled
-texts, a few labelled ones, one epoch. `memory` is the process's peak resident set (VmHWM), mapped
-files included; `anonymous` the peak without them, which no other process and no page cache can use.
+Each line is one `ctkd run` in a process of its own, with an empty cache: a CSV of so many
+unlabelled texts, a few labelled ones, one epoch. `memory` is the process's peak resident set
+(VmHWM), mapped files included; `anonymous` the peak without them, which no page cache can give up.
 `seconds` are those of the stages that read every input: knowledge and the distilled student.
 """
 
@@ -24,7 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = "market share game goal film star bank vote phone net rain gold team song law tax".split()
+WORDS = (
+    "market", "share", "game", "goal", "film", "star", "bank", "vote", "phone", "net", "rain",
+    "gold", "team", "song", "law", "tax",
+)  # fmt: skip
 LABELS = ("business", "sport", "culture")
 TINY = "{hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 2}"
 

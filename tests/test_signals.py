@@ -11,7 +11,7 @@ from scipy.special import softmax
 from ctkd_cli import knowledge
 from ctkd_cli.bridges.identity import Identity
 from ctkd_cli.bridges.leep import Leep
-from ctkd_cli.knowledge import Knowledge
+from ctkd_cli.knowledge import Centred, Knowledge
 from ctkd_cli.signals import join, shared_labels
 from ctkd_cli.split import Ids
 
@@ -45,7 +45,34 @@ def test_an_unknown_example_is_an_error_not_a_neighbour(store: Knowledge) -> Non
 
 def test_the_store_is_memory_mapped(store: Knowledge) -> None:
     assert isinstance(store.logits, np.memmap)
-    assert isinstance(store.features, np.memmap)
+    assert isinstance(store.features, Centred)
+    assert isinstance(store.features.stored, np.memmap)
+
+
+def test_features_keep_a_thousandth_of_their_spread(tmp_path: Path) -> None:
+    """Also features that differ by a hundredth of what they have in common."""
+    features = np.random.default_rng(2).normal(50, 0.5, (300, 4)).astype(np.float32)
+    store = stored(tmp_path, features)
+    assert store.features.stored.dtype == np.float16
+    np.testing.assert_allclose(store.features[:], features, atol=0.5 * 4 / 1000)
+
+
+def test_features_too_large_for_half_precision_are_kept_whole(tmp_path: Path) -> None:
+    features = np.random.default_rng(3).normal(0, 1, (300, 4)).astype(np.float32)
+    features[200, 1] = 1e6  # comes after rows that were written in half precision
+    store = stored(tmp_path, features)
+    assert store.features.stored.dtype == np.float32
+    np.testing.assert_allclose(store.features[:], features, rtol=1e-3, atol=1e-3)
+
+
+def stored(folder: Path, features: np.ndarray) -> Knowledge:
+    """A store of these features, written 100 rows at a time."""
+    n = len(features)
+    logits = np.zeros((n, 3), np.float32)
+    said = [(np.arange(k, k + 100), logits[:100], features[k : k + 100]) for k in range(0, n, 100)]
+    ids = Ids.counted("example", n)
+    knowledge.write(folder, ids, said, np.ones((3, 4), np.float32), np.zeros(3))
+    return knowledge.read(folder)
 
 
 def test_shared_labels_are_pairs_by_name() -> None:
