@@ -69,7 +69,7 @@ def fit(
     scratch = parallel.share(scratch)
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
-        learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)
+        learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
     arguments = _arguments(
         training, device, seed, len(plan), lesson.validation is not None, scratch
     )
