@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 
+from ctkd_cli import knowledge
 from ctkd_cli.component import available, find
 from ctkd_cli.losses.base import Loss, Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.losses.center_kl import CenterKl, centres, closeness, cosines
@@ -29,6 +31,7 @@ from ctkd_cli.losses.sp import similarity_preserving
 from ctkd_cli.losses.theta_ce import theta_ce
 from ctkd_cli.losses.vkd import Vkd, vkd
 from ctkd_cli.probe import held_out, linear_probe
+from ctkd_cli.split import Ids
 
 GENERATOR = np.random.default_rng(0)
 T, S = GENERATOR.normal(size=(6, 4)), GENERATOR.normal(size=(6, 4))  # logits, or features
@@ -338,3 +341,25 @@ def test_lambda_one_is_of_the_order_of_cross_entropy(name: str) -> None:
         torch.autograd.grad(term, features, retain_graph=True)[0].norm().item() for term in (ce, kd)
     ]
     assert 0.02 < norms[1] / norms[0] < 50, norms
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_of_stored_features_moves_no_loss_by_a_thousandth(
+    name: str, tmp_path: Path
+) -> None:
+    """Features whose spread is a tenth of what they have in common, as fine-tuned encoders' are."""
+    student, teacher = batch(32, torch.float32)
+    features = (5 + 0.5 * teacher.features.numpy()).astype(np.float32)
+    rows = np.arange(32)
+    said = [(rows, teacher.logits.numpy(), features)]
+    knowledge.write(tmp_path, Ids.counted("x", 32), said, np.ones((K, 7)), np.ones(K))
+    stored = knowledge.read(tmp_path).features[:]
+    assert 0 < np.abs(stored - features).max() < 1e-3
+    gold = np.where(rows < 20, rows % K, -1)
+    values = []
+    for each in (features, stored):
+        targets = a_loss(name).soft_targets(each, gold, K)
+        heard = teacher.targets if targets is None else torch.tensor(targets).float()
+        told = replace(teacher, features=torch.tensor(each), targets=heard)
+        values.append(value(a_loss(name), student, told).mean().item())
+    assert values[1] == pytest.approx(values[0], abs=1e-3)
