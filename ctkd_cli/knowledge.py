@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
 from ctkd_cli import parallel
@@ -87,6 +85,7 @@ class Knowledge:
         return Chosen(self.logits, rows), Chosen(self.features, rows)
 
 
+IDS = "ids.arrow"
 HEAD = ("head_weight", "head_bias")
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -95,11 +94,10 @@ Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], f
 
 def read(folder: Path) -> Knowledge:
     """A store on disk; its arrays are memory-mapped."""
-    ids = Ids(pq.read_table(folder / "ids.parquet")["id"].cast(pa.large_string()).combine_chunks())
     names = ("logits", "features", "centre", *HEAD)
     arrays: dict[str, Any] = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names}
     features = Centred(arrays.pop("features"), np.array(arrays.pop("centre")))
-    return Knowledge(ids, features=features, **arrays)
+    return Knowledge(Ids.read(folder / IDS), features=features, **arrays)
 
 
 def write(
@@ -115,7 +113,7 @@ def write(
     if not parallel.is_main():
         deque(said, maxlen=0)
         return
-    pq.write_table(pa.table({"id": ids.array}), folder / "ids.parquet")
+    ids.write(folder / IDS)
     for name, array in zip(HEAD, (head_weight, head_bias), strict=True):
         np.save(folder / f"{name}.npy", array)
     pieces = iter(said)

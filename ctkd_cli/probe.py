@@ -30,7 +30,7 @@ def held_out(features: Rows, gold: np.ndarray, fit: Fit) -> np.ndarray:
     """
     labelled = np.flatnonzero(gold != UNLABELLED)
     judge = fit(features[labelled], gold[labelled])
-    targets = np.concatenate([judge(piece) for piece in pieces(features)])
+    targets = np.concatenate([judge(piece).astype(np.float32) for piece in pieces(features)])
     folds = deal(gold[labelled])
     for fold in np.unique(folds):
         out, rest = labelled[folds == fold], labelled[folds != fold]

@@ -108,6 +108,7 @@ def _taught(
         record.facts(rundir, "target", target, classroom.truncated())
     voices = [voice for _, voice in heard.values()]
     crossing = cross(experiment, target, voices)
+    give_back_memory()
     record.crossing(rundir, crossing)
     record.hints(rundir, target, voices)
     yield _through_the_bridge(experiment, target, heard, crossing, rundir)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ctkd_cli.losses.base import Loss
 
+PIECE = 10_000  # examples that go over the bridge at a time
 STORED = ("logits", "features")  # per example, read from the store batch by batch
 MADE = ("mapped", "mass", "targets")  # per example, from the bridge and the loss
 
@@ -71,18 +72,21 @@ def join(
     Raises InputError when the labels cannot be bridged.
     """
     logits, features = knowledge.of(ids)
-    probabilities = softmax(logits[:], axis=1)
     labelled = np.flatnonzero(gold != UNLABELLED)
-    label_map = bridge.fit(source_labels, target_labels, probabilities[labelled], gold[labelled])
-    mapped, mass = label_map.apply(probabilities)
+    spoken = softmax(logits[labelled], axis=1)
+    label_map = bridge.fit(source_labels, target_labels, spoken, gold[labelled])
+    mapped = np.empty((len(ids), len(target_labels)), np.float32)
+    mass = np.empty(len(ids), np.float32)
+    for start in range(0, len(ids), PIECE):
+        piece = slice(start, start + PIECE)
+        mapped[piece], mass[piece] = label_map.apply(softmax(logits[piece], axis=1))
     if bridge.learned:
-        held_out = _cross_fit(bridge, label_map, probabilities[labelled], gold[labelled])
-        mapped[labelled], mass[labelled] = held_out
+        mapped[labelled], mass[labelled] = _cross_fit(bridge, label_map, spoken, gold[labelled])
     signals = Signals(
         logits=logits,
         features=features,
-        mapped=mapped.astype(np.float32),
-        mass=mass.astype(np.float32),
+        mapped=mapped,
+        mass=mass,
         head_weight=np.array(knowledge.head_weight),
         head_bias=np.array(knowledge.head_bias),
         label_map=label_map.weights.astype(np.float32),

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -88,6 +89,17 @@ class Ids(Sequence[str]):
             raise KeyError(missing[0].as_py())
         return np.asarray(found, dtype=np.int64)
 
+    def write(self, file: Path) -> None:
+        batch = pa.record_batch([self.array], names=["id"])
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+
+    @classmethod
+    def read(cls, file: Path) -> Ids:
+        """What `write` wrote, memory-mapped."""
+        (found,) = pa.ipc.open_file(pa.memory_map(str(file))).read_all()["id"].chunks
+        return cls(found)
+
     @classmethod
     def of_column(cls, table: Dataset, column: str) -> Ids:
         """What a column holds, as texts."""
@@ -107,7 +119,7 @@ class Split:
     """Examples in a fixed order.
 
     ids: unique. inputs: the kind's columns. labels: int64, index into Task.labels, or UNLABELLED.
-    keys: [N] bytes, equal for examples that are the same (Kind.keys), empty for empty ones.
+    keys: [N] uint64, equal for examples that are the same (Kind.keys), 0 for empty ones.
     """
 
     ids: Ids
@@ -119,7 +131,7 @@ class Split:
         return len(self.ids)
 
     def without_labels(self) -> Split:
-        return self.labelled_as(np.full(len(self), UNLABELLED))
+        return self.labelled_as(np.broadcast_to(UNLABELLED, len(self)))
 
     def labelled_as(self, labels: np.ndarray) -> Split:
         return Split(self.ids, self.inputs, labels, self.keys)

@@ -212,10 +212,10 @@ class _Loader:
         elif missing := int(unnamed.sum()):
             self.notes.append(f"{_examples(missing)} of {part} left out: no label")
         keys = settings.keys(inputs)
-        if empty := int((wanted & (keys == b"")).sum()):
+        if empty := int((wanted & (keys == 0)).sum()):
             self.notes.append(f"{_examples(empty)} of {part} left out: empty")
         split = Split(self._ids(part, table), inputs, numbers, keys)
-        return split.select(np.flatnonzero(wanted & (keys != b"")))
+        return split.select(np.flatnonzero(wanted & (keys != 0)))
 
     def _ids(self, part: str, table: Dataset) -> Ids:
         """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
