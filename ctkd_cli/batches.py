@@ -54,10 +54,16 @@ def plan(
     steps = n_steps(training, len(labelled) + len(unlabelled))
     n_labelled = labelled_per_batch(training, len(labelled), len(unlabelled))
     n_unlabelled = min(training.batch_size - n_labelled, len(unlabelled))
-    return Plan(
-        _stream(labelled, lengths, steps, n_labelled, np.random.default_rng([seed, 3])),
-        _stream(unlabelled, lengths, steps, n_unlabelled, np.random.default_rng([seed, 4])),
-    )
+    known = _stream(labelled, lengths, steps, n_labelled, np.random.default_rng([seed, 3]))
+    others = _stream(unlabelled, lengths, steps, n_unlabelled, np.random.default_rng([seed, 4]))
+    return Plan(known, _matched(others, known, lengths) if known.size and others.size else others)
+
+
+def padding_share(plan: Plan, lengths: np.ndarray) -> float:
+    """The share of what batches hold that is padding, when each is padded to its longest row."""
+    rows = np.concatenate([plan.labelled, plan.unlabelled], axis=1)
+    each = lengths[rows]
+    return float(1 - each.sum() / (each.max(axis=1).sum() * rows.shape[1]))
 
 
 def n_steps(training: Training, n_inputs: int) -> int:
@@ -91,3 +97,15 @@ def _stream(
         by_length = window[np.argsort(lengths[window], kind="stable")].reshape(-1, size)
         stream[start : start + WINDOW * size] = generator.permutation(by_length).reshape(-1)
     return stream.reshape(steps, size)
+
+
+def _matched(moved: np.ndarray, fixed: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """`moved` with the batches of each window in another order: as long ones beside long ones of
+    `fixed` as can be, so that what shares a batch is of like length."""
+    found = moved.copy()
+    for start in range(0, len(moved), WINDOW):
+        window = slice(start, start + WINDOW)
+        longest = [lengths[each[window]].max(axis=1) for each in (fixed, moved)]
+        places, batches = (np.argsort(each, kind="stable") for each in longest)
+        found[window][places] = moved[window][batches]
+    return found

@@ -21,7 +21,7 @@ from filelock import FileLock
 from ctkd_cli import parallel
 
 MANIFEST = "MANIFEST.json"
-FORMAT = 3  # part of every key: raise it when the meaning of a stored file changes
+FORMAT = 4  # part of every key: raise it when the meaning of a stored file changes
 
 
 def cache_root() -> Path:

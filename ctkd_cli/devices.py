@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -39,9 +39,20 @@ def resolve(device: Device) -> torch.device:
     return torch.device(wanted)
 
 
+def precision(device: Device) -> Literal["fp32", "bf16"]:
+    """The precision of the settings; `auto` is bf16 where the hardware multiplies in it."""
+    if device.precision != "auto":
+        return device.precision
+    if resolve(device).type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if fast else "fp32"
+
+
 def autocast(device: Device, where: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Mixed precision when the settings ask for it."""
-    if device.precision == "bf16":
+    if precision(device) == "bf16":
         return torch.autocast(where.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 

@@ -80,7 +80,9 @@ class Device(Frozen):
     """Where and in which precision models run."""
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "fp32", description="auto: bf16 where the hardware multiplies in it, else fp32"
+    )
     threads: Positive | None = Field(None, description="CPU threads; default: torch's choice")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
-from ctkd_cli import environment
+from ctkd_cli import devices, environment
 from ctkd_cli.cache import content_key
 from ctkd_cli.split import Split, concatenate, fingerprint
 from ctkd_cli.task import Task
@@ -25,7 +25,7 @@ def teacher_key(experiment: Experiment, source: Task, variant: Variant = "traine
     return content_key(
         teacher.fingerprint(),
         source.fingerprint,
-        [variant, teacher.fine_tuned, training, teacher.seed, experiment.device.precision],
+        [variant, teacher.fine_tuned, training, teacher.seed, devices.precision(experiment.device)],
     )
 
 
@@ -36,7 +36,7 @@ def stilts_key(experiment: Experiment, source: Task) -> str:
         "stilts",
         experiment.student.fingerprint(),
         source.fingerprint,
-        [training, experiment.teacher.seed, experiment.device.precision],
+        [training, experiment.teacher.seed, devices.precision(experiment.device)],
     )
 
 
@@ -51,7 +51,7 @@ def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) ->
         environment.code_hash(student, target.settings, *parts),
         student.fingerprint(),
         target.fingerprint,
-        [training.model_dump(mode="json"), experiment.seed, experiment.device.precision],
+        [training.model_dump(mode="json"), experiment.seed, devices.precision(experiment.device)],
         hears and [hears, experiment.lambda_, schedule, experiment.on_conflict],
         [arm.label_smoothing, arm.start and arm.start.parent.name, keep_model],
     )
@@ -61,7 +61,7 @@ def knowledge_key(experiment: Experiment, teacher: str, inputs: Split) -> str:
     """What decides a knowledge store: the teacher and the target inputs it reads. Labels have no
     part in it, so seeds that draw other labelled examples share one store."""
     read = fingerprint(experiment.target, (), [inputs.without_labels()])
-    return content_key(teacher, read, experiment.device.precision)
+    return content_key(teacher, read, devices.precision(experiment.device))
 
 
 def target_pool(*targets: Task) -> Split:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.split import UNLABELLED
 from ctkd_cli.tracking import PROJECT
+from ctkd_cli.vocabulary import restricted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,6 +47,13 @@ class Lesson:
     teaching: Teaching | None = None
     validation: tuple[Encoded, np.ndarray] | None = None
 
+    def tokens(self) -> np.ndarray | None:
+        """The ids that the model will read while it learns; None where inputs are no tokens."""
+        read = [self.encoded, *([self.validation[0]] if self.validation else [])]
+        found = [self.kind.tokens(encoded, self.preprocessor) for encoded in read]
+        known = [tokens for tokens in found if tokens is not None]
+        return reduce(np.union1d, known) if known else None
+
 
 def fit(
     model: PreTrainedModel,
@@ -67,6 +76,22 @@ def fit(
     if lesson.teaching is None:
         plan = plan.labelled_only()
     scratch = parallel.share(scratch)
+    with restricted(model, lesson.tokens()):
+        _train(model, lesson, plan, training, device, seed, arm, stage, scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _train(
+    model: PreTrainedModel,
+    lesson: Lesson,
+    plan: batches.Plan,
+    training: Training,
+    device: Device,
+    seed: int,
+    arm: str,
+    stage: Stage,
+    scratch: Path,
+) -> None:
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
@@ -89,7 +114,6 @@ def fit(
             torch.manual_seed(seed + parallel.rank())
         trainer.train()
     parallel.share_weights(learner)
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -239,7 +263,7 @@ def _arguments(
         seed=seed,
         data_seed=seed,
         use_cpu=devices.resolve(device).type == "cpu",
-        bf16=device.precision == "bf16",
+        bf16=devices.precision(device) == "bf16",
         eval_strategy="steps" if selecting else "no",
         eval_steps=every,
         save_strategy="steps" if selecting else "no",

@@ -46,6 +46,21 @@ def test_batches_group_examples_of_like_length() -> None:
     assert np.median(spread) < 30  # random batches of 20 would spread over about 450
 
 
+def test_labelled_and_unlabelled_of_a_batch_are_of_like_length() -> None:
+    lengths = np.random.default_rng(1).integers(1, 500, size=2000)
+    training = Training(steps=50, batch_size=20, labelled_per_batch=5)
+    plan = batches.plan(np.arange(500), np.arange(500, 2000), lengths, training, seed=3)
+    whole = lengths[np.concatenate([plan.labelled, plan.unlabelled], axis=1)]
+    padding = 1 - np.mean([row.sum() / (20 * row.max()) for row in whole])
+    assert padding < 0.1  # dealt out at random, half would be padding
+
+
+def test_padding_share_by_hand() -> None:
+    plan = batches.Plan(np.array([[0, 1], [2, 3]]), np.empty((2, 0), np.int64))
+    # (1 + 3) of 2 x 3, and (4 + 4) of 2 x 4
+    assert batches.padding_share(plan, np.array([1, 3, 4, 4])) == pytest.approx(1 - 12 / 14)
+
+
 @pytest.mark.parametrize(
     ("n_labelled", "n_unlabelled", "expected"),
     [(8, 250, 8), (4, 250, 4), (1000, 0, 32), (20, 0, 20), (500, 500, 16), (900, 100, 29)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import chain
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 COLUMNS = "columns.json"
 OFFSETS = "offsets.npy"
+PIECE = 1_000_000  # numbers that are sorted at a time
 
 
 class Ragged(Sequence[Mapping[str, np.ndarray]]):
@@ -48,6 +50,14 @@ class Ragged(Sequence[Mapping[str, np.ndarray]]):
     @property
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets).astype(np.int32)
+
+    def values(self, column: str) -> np.ndarray:
+        """The different values of a column, sorted."""
+        flat = self.columns[column]
+        if isinstance(flat, int):
+            return np.array([flat])
+        pieces = (flat[start : start + PIECE] for start in range(0, len(flat), PIECE))
+        return reduce(np.union1d, pieces, np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

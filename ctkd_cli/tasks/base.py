@@ -65,6 +65,10 @@ class Kind(Component):
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
         """Encoded rows -> the keyword arguments of the model's forward, padded to the longest."""
 
+    def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
+        """The ids that batches of a split can hold, sorted; None where inputs are no tokens."""
+        return None
+
     @abstractmethod
     def sizes(self, inputs: Dataset) -> list[int]:
         """The size of each example without any model: words of a text, pixels of an image."""

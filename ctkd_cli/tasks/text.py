@@ -100,6 +100,11 @@ class Text(Kind):
         hash_inputs(digest, inputs.select_columns(list(self.columns())))
         return content_key(digest.hexdigest(), _identity(preprocessor), limit)
 
+    def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
+        assert isinstance(encoded.rows, Ragged)
+        used = encoded.rows.values("input_ids")
+        return np.union1d(used, [preprocessor.pad_token_id])
+
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
         longest = max(len(next(iter(row.values()))) for row in rows)
         fill = {
