@@ -1,0 +1,94 @@
+"""The end of a sweep, in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.text import Text
+
+from ctkd_cli.printable import printable, printable_lines
+from ctkd_cli.reports import sweep_words as words
+from ctkd_cli.reports.terminal import settings_table
+from ctkd_cli.sweep.job import shortened
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ctkd_cli.sweep import Sweep
+    from ctkd_cli.sweep.job import Group
+
+ROWS = 30  # groups that are shown
+FAILURES = 5  # jobs whose reason is shown
+
+
+def show(sweep: Sweep, console: Console | None = None) -> None:
+    """Means over seeds, the settings that validation chooses, what labels were saved, which jobs
+    did not end, and where the files are."""
+    console = console or Console()
+    if sweep.groups:
+        console.print()
+        console.print(Text("Macro-F1, means over seeds, gain over the best control", style="bold"))
+        console.print(_table(sweep, console))
+        for line in _answers(sweep):
+            console.print(line)
+    for job in sweep.failed[:FAILURES]:
+        told = f"job {job.name} {job.status}" + (f": {job.reason}" if job.reason else "")
+        console.print(Text(printable_lines(told), style="red"))
+        console.print(
+            Text(f"  again: {printable(sweep.command(job))}", style="dim"), soft_wrap=True
+        )
+    if (more := len(sweep.failed) - FAILURES) > 0:
+        console.print(Text(f"and {more} more, see sweep.html", style="red"))
+    console.print(Text(f"table: {sweep.directory}/sweep.csv"), soft_wrap=True)
+    console.print(Text(f"page:  {sweep.directory}/sweep.html"), soft_wrap=True)
+
+
+def _answers(sweep: Sweep) -> list[Text]:
+    if sweep.saved:
+        return [Text(words.saving(saved)) for saved in sweep.saved]
+    if len(sweep.groups) < 2:
+        return []  # the table says it
+    style = "bold" if sweep.best is not None else "yellow"
+    return [
+        Text(printable(words.answer(sweep)), style=style), Text(words.caution(sweep), style="dim")
+    ]  # fmt: skip
+
+
+def _table(sweep: Sweep, console: Console) -> Table:
+    """On one line per group where that fits, else a setting on each line, by its short name."""
+    groups = sweep.groups
+    if len(groups) > ROWS and sweep.has_validation:
+        groups = sorted(groups, key=lambda group: -(group.validation or 0.0))
+    shown = groups[:ROWS]
+    main = [row for row, group in enumerate(shown) if group is sweep.best]
+    for narrow in (False, True):
+        table = settings_table(
+            _titles(sweep, narrow), [_row(sweep, group, narrow) for group in shown], main
+        )
+        if Measurement.get(console, console.options, table).maximum < console.width:
+            break
+    if len(groups) > len(shown):
+        order = "the best on validation" if sweep.has_validation else "the first"
+        table.caption = f"{order}; all {len(groups)} in sweep.html"
+    return table
+
+
+def _titles(sweep: Sweep, narrow: bool) -> list[str]:
+    validation = ["valid." if narrow else "validation"] if sweep.has_validation else []
+    gain = "gain" if narrow else "gain (95% interval)"
+    return ["settings", "seeds", *validation, "alone", "distilled", gain]
+
+
+def _row(sweep: Sweep, group: Group, narrow: bool) -> list[str]:
+    validation = [f"{group.validation:.3f}"] if sweep.has_validation else []
+    means = [f"{group.mean(f'{arm}/macro_f1'):.3f}" for arm in ("alone", "distilled")]
+    name, gain, interval = group.name, f"{group.gain.estimate:+.3f}", words.spread(group.gain)
+    if narrow:
+        short = shortened(sweep.varied)
+        named = (f"{short[k]}={v}" for k, v in group.settings.items() if k in short)
+        name, interval = "\n".join(named) or group.name, interval and f"\n{interval}"
+    else:
+        interval = interval and f" ({interval})"
+    return [name, str(group.n_seeds), *validation, *means, f"{gain}{interval}"]
