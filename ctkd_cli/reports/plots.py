@@ -220,10 +220,10 @@ def heat_map(
             )  # fmt: skip
 
 
-def short(label: object) -> str:
+def short(label: object, longest: int = 24) -> str:
     """A label that fits an axis, and that matplotlib does not take for mathematics."""
     text = printable(str(label)).replace("$", r"\$")
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _saved(figure: Figure, format: str, **options: Any) -> bytes:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NEXT_TICK = 1.25  # the least factor between two ticks on a logarithmic axis
 SCALE = "viridis"
 CHOSEN = "#D55E00"
+TITLE = 48  # letters of a key beside its axis
 FAN = 0.05  # over which lines through the same value are spread, in parts of an axis
 READABLE = 60  # lines that can be drawn in full strength
 
@@ -49,7 +50,7 @@ def curve(found: Curve) -> Figure:
             ]  # the last of those that stand too close
             axes.set_xticks(apart, [f"{value:.4g}" for value in apart])
             axes.minorticks_off()
-        title = "labels spent per class" if found.saved else short(found.axis)
+        title = "labels spent per class" if found.saved else short(found.axis, TITLE)
         lowest = min(np.min(np.asarray(line.get_ydata(), float)) for line in axes.lines)
         axes.set(
             title="Macro-F1 on target test", xlabel=title,
@@ -73,7 +74,7 @@ def grid(found: Grid) -> Figure:
                 (column - 0.48, row - 0.47), 0.96, 0.94, fill=False, ec=CHOSEN, lw=2.5
             )
             axes.add_patch(frame)
-        down, across = map(short, found.keys)
+        down, across = (short(key, TITLE) for key in found.keys)
         axes.set(title="Distilled on target test", xlabel=across, ylabel=down)
         return figure
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ctkd_cli.sweep import Sweep
     from ctkd_cli.sweep.job import Group
 
-ROWS = 30  # groups that are shown
+ROWS = 20  # groups that are shown
 FAILURES = 5  # jobs whose reason is shown
 
 
@@ -57,17 +57,17 @@ def _answers(sweep: Sweep) -> list[Text]:
 
 
 def _table(sweep: Sweep, console: Console) -> Table:
-    """On one line per group where that fits, else a setting on each line, by its short name."""
+    """A line per group where that fits, perhaps with short names, else one per setting."""
     groups = sweep.groups
     if len(groups) > ROWS and sweep.has_validation:
         groups = sorted(groups, key=lambda group: -(group.validation or 0.0))
     shown = groups[:ROWS]
     main = [row for row, group in enumerate(shown) if group is sweep.best]
-    for narrow in (False, True):
-        table = settings_table(
-            _titles(sweep, narrow), [_row(sweep, group, narrow) for group in shown], main
-        )
-        if Measurement.get(console, console.options, table).maximum < console.width:
+    for short, stacked in ((False, False), (True, False), (True, True)):
+        rows = [_row(sweep, group, short, stacked) for group in shown]
+        table = settings_table(_titles(sweep, short, stacked), rows, main)
+        anyhow = console.options.update(max_width=10_000)
+        if Measurement.get(console, anyhow, table).maximum <= console.width:
             break
     if len(groups) > len(shown):
         order = "the best on validation" if sweep.has_validation else "the first"
@@ -75,20 +75,20 @@ def _table(sweep: Sweep, console: Console) -> Table:
     return table
 
 
-def _titles(sweep: Sweep, narrow: bool) -> list[str]:
-    validation = ["valid." if narrow else "validation"] if sweep.has_validation else []
-    gain = "gain" if narrow else "gain (95% interval)"
+def _titles(sweep: Sweep, short: bool, stacked: bool) -> list[str]:
+    validation = ["valid." if short else "validation"] if sweep.has_validation else []
+    gain = "gain" if stacked else "gain (95% interval)"
     return ["settings", "seeds", *validation, "alone", "distilled", gain]
 
 
-def _row(sweep: Sweep, group: Group, narrow: bool) -> list[str]:
+def _row(sweep: Sweep, group: Group, short: bool, stacked: bool) -> list[str]:
     validation = [f"{group.validation:.3f}"] if sweep.has_validation else []
     means = [f"{group.mean(f'{arm}/macro_f1'):.3f}" for arm in ("alone", "distilled")]
     name, gain, interval = group.name, f"{group.gain.estimate:+.3f}", words.spread(group.gain)
-    if narrow:
-        short = shortened(sweep.varied)
-        named = (f"{short[k]}={v}" for k, v in group.settings.items() if k in short)
-        name, interval = "\n".join(named) or group.name, interval and f"\n{interval}"
-    else:
-        interval = interval and f" ({interval})"
+    if short:
+        keys = {key: tail for key, tail in shortened(sweep.varied).items() if key in group.settings}
+        named = [f"{tail}={group.settings[key]}" for key, tail in keys.items()]
+        name = ("\n" if stacked else " ").join(named) or group.name
+    if interval:
+        interval = f"\n{interval}" if stacked else f" ({interval})"
     return [name, str(group.n_seeds), *validation, *means, f"{gain}{interval}"]

@@ -20,9 +20,11 @@ def answer(sweep: Sweep) -> str:
     if n == 1:
         return f"Gain over the best control on test: {gained(sweep.groups[0].gain)}."
     if best is None:
+        none = all(group.validation is None for group in sweep.groups)
+        lack = "these runs have no" if none else "not all runs have a"
         return (
-            f"No settings are chosen: not all runs have a validation split, and the best of {n} on "
-            "test would be flattered by the choice. Put a split aside with "
+            f"No settings are chosen: {lack} validation split, and the best of {n} on test would "
+            "be flattered by the choice. Put a split aside with "
             "target.validation_size=N (examples per class, or a share) and run again."
         )
     equal = len(sweep.equals) - 1

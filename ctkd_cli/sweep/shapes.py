@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ctkd_cli.sweep.job import Group
 
 LABELS = "target.labels_per_class"  # a sweep over it is a label curve
-POINTS = 3  # at least, for a curve
 WIDE = 8  # a range of numbers over which a logarithmic axis reads better
 TICKS = 8  # values of an axis that are all named
 SCORE = "distilled/macro_f1"
@@ -71,7 +70,7 @@ class Lines:
 
 
 def curves(sweep: Sweep) -> list[Curve]:
-    """One for every key with three numbers or more."""
+    """One for every key whose values are numbers."""
     keys = varied([dict(group.settings) for group in sweep.groups])
     found = (_curve(sweep, key, [other for other in keys if other != key]) for key in keys)
     return [curve for curve in found if curve is not None]
@@ -131,14 +130,14 @@ def _curve(sweep: Sweep, axis: str, others: Sequence[str]) -> Curve | None:
 
 
 def _through(groups: Sequence[Group], axis: str, others: str) -> Curve | None:
-    """None when the axis has no three numbers or the groups have no seed in common."""
+    """None when the axis has no two numbers or the groups have no seed in common."""
     points: dict[str, list[Group]] = {}  # by the value as typed
     for group in groups:
         points.setdefault(group.settings.get(axis, ""), []).append(group)
     values = [_value(axis, typed, each) for typed, each in points.items()]
     # Of points that spend the same labels, since the data has no more, the first stays.
     _, rows = np.unique(values, return_index=True)
-    if len(points) < POINTS or len(rows) < 2 or not np.isfinite(values).all():
+    if len(rows) < 2 or not np.isfinite(values).all():
         return None
     at = tuple(values[row] for row in rows)
     members = [list(points.values())[row] for row in rows]
