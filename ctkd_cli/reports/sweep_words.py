@@ -28,7 +28,7 @@ def answer(sweep: Sweep) -> str:
             "target.validation_size=N (examples per class, or a share) and run again."
         )
     equal = len(sweep.equals) - 1
-    others = f" ({equal} others are as good there)" if equal else ""
+    others = f" (tied with {equal} more)" if equal else ""
     return (
         f"Chosen by validation among {n} settings{others}: {best.name}. Macro-F1 "
         f"{best.validation:.3f} on validation, {best.mean('distilled/macro_f1'):.3f} on test; gain "

@@ -82,7 +82,7 @@ class PlainLines:
         self._ended = {job.name for job in watch.look() if job.status != "running"}
         self._begun = set(self._ended)
         if self._ended:
-            self._say(f"{len(self._ended)} jobs are complete already")
+            self._say(f"jobs complete already: {len(self._ended)}")
 
     def show(self, jobs: Sequence[Sight]) -> None:
         for job in jobs:
