@@ -33,23 +33,20 @@ class Progress:
 
     def as_data(self) -> dict[str, Any]:
         """`stages`: seconds of each; `progress`: the present one. left: seconds that stages with a
-        bar still need, at their own pace."""
+        bar still need, at their own pace; None when no bar tells."""
         seconds = {stage: round(took, 3) for stage, took in self._seconds.items()}
         stage = self._present
         if not stage:
             return {"stages": seconds}
         spent = {**seconds, stage: seconds.get(stage, 0.0) + time.monotonic() - self._began}
-        paces = (
-            (total - done) * spent[each] / done
-            for each, (done, total) in self._bars.items()
-            if done
-        )
+        moved = {each: bar for each, bar in self._bars.items() if bar[0]}
+        left = sum(spent[each] * (total - done) / done for each, (done, total) in moved.items())
         done, total = self._bars.get(stage, (0, 0))
         present = {
             "stage": stage,
             "done": done,
             "total": total,
-            "left": round(sum(paces), 1),
+            "left": round(left, 1) if done or left else None,
             "figures": {name: float(f"{value:.4g}") for name, value in self._figures.items()},
         }
         return {"stages": seconds, "progress": present}

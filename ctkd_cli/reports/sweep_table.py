@@ -11,7 +11,7 @@ from rich.text import Text
 from ctkd_cli.printable import printable, printable_lines
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.terminal import settings_table
-from ctkd_cli.sweep.job import shortened
+from ctkd_cli.sweep.job import NOT_BEGUN, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROWS = 20  # groups that are shown
 FAILURES = 5  # jobs whose reason is shown
+STOPPED = ("interrupted", NOT_BEGUN)
 
 
 def show(sweep: Sweep, console: Console | None = None) -> None:
@@ -33,16 +34,25 @@ def show(sweep: Sweep, console: Console | None = None) -> None:
         console.print(_table(sweep, console))
         for line in _answers(sweep):
             console.print(line)
-    for job in sweep.failed[:FAILURES]:
-        told = f"job {job.name} {job.status}" + (f": {job.reason}" if job.reason else "")
-        console.print(Text(printable_lines(told), style="red"))
-        console.print(
-            Text(f"  again: {printable(sweep.command(job))}", style="dim"), soft_wrap=True
-        )
-    if (more := len(sweep.failed) - FAILURES) > 0:
-        console.print(Text(f"and {more} more, see sweep.html", style="red"))
+    _show_failures(sweep, console)
     console.print(Text(f"table: {sweep.directory}/sweep.csv"), soft_wrap=True)
     console.print(Text(f"page:  {sweep.directory}/sweep.html"), soft_wrap=True)
+
+
+def _show_failures(sweep: Sweep, console: Console) -> None:
+    """Reasons, and how to run such a job again; jobs that were not let run are counted."""
+    stopped = [job for job in sweep.failed if job.status in STOPPED]
+    failed = [job for job in sweep.failed if job.status not in STOPPED]
+    for job in failed[:FAILURES]:
+        told = f"job {job.name} {job.status}" + (f": {job.reason}" if job.reason else "")
+        console.print(Text(printable_lines(told), style="red"))
+        again = Text(f"  again: {printable(sweep.command(job))}", style="dim")
+        console.print(again, soft_wrap=True)
+    if (more := len(failed) - FAILURES) > 0:
+        console.print(Text(f"and {more} more, see sweep.html", style="red"))
+    if stopped:
+        console.print(Text(f"{len(stopped)} of {len(sweep.jobs)} jobs were stopped or not begun"))
+        console.print(Text(f"finish: {printable(sweep.resume)}"), soft_wrap=True)
 
 
 def _answers(sweep: Sweep) -> list[Text]:

@@ -219,7 +219,11 @@ def test_jobs_that_never_began_and_those_that_were_killed(
     page = html.unescape((tmp_path / "sweep.html").read_text())
     assert shlex.join(["ctkd", "run", "seed=3", "name=it's"]) in page
     assert shlex.join(["ctkd", "resume", str(tmp_path)]) in page
-    capsys.readouterr()
+    out = capsys.readouterr().out
+    assert "job 1 killed: process" in out
+    assert "again: ctkd run seed=2" in out
+    assert "1 of 3 jobs were stopped or not begun" in out
+    assert f"finish: ctkd resume {tmp_path}" in out
 
 
 def test_what_a_spreadsheet_would_run_is_text_in_the_csv(

@@ -45,7 +45,7 @@ def write(directory: Path, status: Mapping[str, Any]) -> None:
     (directory / "status.json").write_text(json.dumps(status))
 
 
-def at(stage: str, done: int, total: int, left: float) -> dict[str, Any]:
+def at(stage: str, done: int, total: int, left: float | None) -> dict[str, Any]:
     return {"stage": stage, "done": done, "total": total, "left": left, "figures": {"loss": 0.5}}
 
 
@@ -58,7 +58,7 @@ def test_a_job_tells_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with run.stage("student", "alone") as stage:
         found = status_of(run.path)["progress"]
         assert found == {
-            "stage": "student alone", "done": 0, "total": 0, "left": 0, "figures": {}
+            "stage": "student alone", "done": 0, "total": 0, "left": None, "figures": {}
         }  # fmt: skip
         now += 6
         stage.progress(3, 4, loss=0.123456, ce=1.0)
@@ -114,7 +114,7 @@ def test_what_is_seen(tmp_path: Path) -> None:
     watch = Watch(tmp_path, jobs)
     job(tmp_path, 0, jobs[0], (0.5, 0.6), seconds=20.0, stages={"teacher": 8, "end": 7, "a": 5})
     running(tmp_path, 1, jobs[1], stages={"teacher": 1.0}, progress=at("a", 1, 4, 9.0))
-    running(tmp_path, 2, jobs[2], stages={"teacher": 1.0}, progress=at("a", 0, 0, 0.0))
+    running(tmp_path, 2, jobs[2], stages={"teacher": 1.0}, progress=at("a", 0, 0, None))
     job(tmp_path, 3, jobs[3], None, reason="no")
     seen = watch.look()
     assert [(each.name, each.status) for each in seen] == [
