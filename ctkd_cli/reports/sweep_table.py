@@ -11,6 +11,7 @@ from rich.text import Text
 from ctkd_cli.printable import printable, printable_lines
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.terminal import settings_table
+from ctkd_cli.sweep.directory import MANY
 from ctkd_cli.sweep.job import NOT_BEGUN, shortened
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ctkd_cli.sweep import Sweep
     from ctkd_cli.sweep.job import Group
 
-ROWS = 20  # groups that are shown
 FAILURES = 5  # jobs whose reason is shown
 STOPPED = ("interrupted", NOT_BEGUN)
 
@@ -68,10 +68,8 @@ def _answers(sweep: Sweep) -> list[Text]:
 
 def _table(sweep: Sweep, console: Console) -> Table:
     """A line per group where that fits, perhaps with short names, else one per setting."""
-    groups = sweep.groups
-    if len(groups) > ROWS and sweep.has_validation:
-        groups = sorted(groups, key=lambda group: -(group.validation or 0.0))
-    shown = groups[:ROWS]
+    groups = sweep.ranked
+    shown = groups[:MANY]
     main = [row for row, group in enumerate(shown) if group is sweep.best]
     for short, stacked in ((False, False), (True, False), (True, True)):
         rows = [_row(sweep, group, short, stacked) for group in shown]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.label_curve import Saved
     from ctkd_cli.sweep.shapes import Curve, Grid, Lines
 
+MANY = 20  # groups, beyond which the first ones are those that are looked at
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -100,6 +102,14 @@ class Sweep:
     def saved(self) -> tuple[Saved, ...]:
         """What distillation saves, where labels were swept over and nothing else."""
         return self.curves[0].saved if len(self.curves) == 1 else ()
+
+    @property
+    def ranked(self) -> list[Group]:
+        """The groups as they came or, where they are many, those first that are best on
+        validation."""
+        if len(self.groups) <= MANY or not self.has_validation:
+            return self.groups
+        return sorted(self.groups, key=lambda group: -(group.validation or 0.0))
 
     def command(self, job: Job) -> str:
         """Runs one job again by itself, for a shell."""

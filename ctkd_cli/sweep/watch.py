@@ -43,6 +43,7 @@ class Watch:
     def __init__(self, directory: Path, jobs: Sequence[Sequence[str]] | None) -> None:
         self._directory = directory
         self._known = {str(number): tuple(job) for number, job in enumerate(jobs or [])}
+        self._short = _short(list(self._known.values()))
         self._heard: dict[str, tuple[int, float]] = {}  # when a status was written; when seen first
         self._seen: dict[str, Sight] = {}
         # What an earlier attempt has left does not tell where its jobs are now.
@@ -68,11 +69,8 @@ class Watch:
 
     def name(self, sight: Sight) -> str:
         """The settings in which a job differs from the others, by their short names."""
-        jobs = list(self._known.values()) or [each.overrides for each in self._seen.values()]
         own = settings(sight.overrides or self._known.get(sight.name, ()))
-        every = [settings(job) for job in jobs]
-        seed = ["seed"] if len({each.get("seed") for each in every}) > 1 else []
-        short = shortened([*varied(every), *seed])
+        short = self._short or _short([each.overrides for each in self._seen.values()])
         return " ".join(f"{short[key]}={own[key]}" for key in short if key in own) or "as given"
 
     def _folders(self) -> list[Path]:
@@ -92,6 +90,13 @@ class Watch:
         if not status or status == self._before.get(name):
             return
         self._seen[name] = _sight(folder, status, now - since)
+
+
+def _short(jobs: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The keys in which jobs differ, seeds last, and their short names."""
+    every = [settings(job) for job in jobs]
+    seed = ["seed"] if len({each.get("seed") for each in every}) > 1 else []
+    return shortened([*varied(every), *seed])
 
 
 def _sight(folder: Path, status: Mapping[str, Any], silent: float) -> Sight:
