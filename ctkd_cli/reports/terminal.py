@@ -49,15 +49,6 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
 
 
-def print_verdict(results: Results, verdict: Verdict, console: Console | None = None) -> None:
-    """One of many runs: what was asked for, and the verdict."""
-    console = console or Console()
-    asked = printable(" ".join(results.overrides) or "as given")
-    name = printable(results.directory.name)
-    console.print(Text(f"job {name}, {asked}", style="dim"), soft_wrap=True)
-    console.print(Text(verdict.sentence, style=STYLES[verdict.outcome]))
-
-
 def settings_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], main: Container[int] = ()
 ) -> Table:

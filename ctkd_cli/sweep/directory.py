@@ -12,7 +12,7 @@ import yaml
 
 from ctkd_cli.rundir import SWEEP_FILE
 from ctkd_cli.sweep import shapes
-from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, varied
+from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, of_job, varied
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.label_curve import Saved
@@ -31,16 +31,17 @@ class Sweep:
     def asked(self) -> dict[str, Any]:
         """sweep.yaml: `overrides`, `config_dir`, and `jobs` where they are known beforehand."""
         try:
-            return yaml.safe_load((self.directory / SWEEP_FILE).read_text(encoding="utf-8")) or {}
+            found = yaml.safe_load((self.directory / SWEEP_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     @cached_property
     def jobs(self) -> list[Job]:
         """In the order of their numbers; those that never began too, where they are known."""
         folders = [path.parent for path in self.directory.glob("*/status.json")]
         begun = {folder.name: Job.read(folder) for folder in folders}
-        known = {str(number): tuple(job) for number, job in enumerate(self.asked.get("jobs") or [])}
+        known = {str(n): of_job(job) for n, job in enumerate(self.asked.get("jobs") or [])}
         if begun.keys() <= known.keys():  # else the user has named the folders
             for name in known.keys() - begun.keys():
                 begun[name] = Job(name, NOT_BEGUN, overrides=known[name])

@@ -89,9 +89,8 @@ class PlainLines:
             if job.name not in self._begun:
                 self._begun.add(job.name)
                 self._say(f"job {job.name} begins: {self._watch.name(job)}")
-        for note in self._notes.new(jobs):
-            self._say(note)
-        for job in jobs:
+            for note in self._notes.new([job]):
+                self._say(note)
             if job.status != "running" and job.name not in self._ended:
                 self._ended.add(job.name)
                 self._say(f"job {job.name} {outcome(job)}")

@@ -99,9 +99,13 @@ class Group:
 
 
 def settings(overrides: Sequence[str]) -> dict[str, str]:
-    """Key -> value of overrides as typed; Hydra's own are left out."""
-    found = (override.lstrip("+").partition("=")[::2] for override in overrides)
-    return {key: value for key, value in found if not key.startswith(("hydra.", "hydra/"))}
+    """Key -> value of overrides as typed."""
+    return dict(override.lstrip("+").partition("=")[::2] for override in overrides)
+
+
+def of_job(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that are a job's own; Hydra's are the sweep's."""
+    return tuple(o for o in overrides if not o.lstrip("+").startswith(("hydra.", "hydra/")))
 
 
 def varied(jobs: Sequence[dict[str, str]]) -> list[str]:
@@ -134,9 +138,10 @@ def shortened(keys: Sequence[str]) -> dict[str, str]:
 def typed(folder: Path) -> tuple[str, ...]:
     """What a job was asked for; () as long as it has not said so."""
     try:
-        return tuple(yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8")) or ())
+        found = yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _status(folder: Path) -> tuple[str, str]:

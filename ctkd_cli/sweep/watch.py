@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from ctkd_cli.rundir import last_word
-from ctkd_cli.sweep.job import NOT_BEGUN, settings, shortened, typed, varied
+from ctkd_cli.sweep.job import of_job, settings, shortened, typed, varied
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Sight:
     at_least: stages that it has not come to are not counted. silent: seconds without a word."""
 
     name: str
-    status: str = NOT_BEGUN
+    status: str
     reason: str = ""
     overrides: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -42,7 +42,7 @@ class Watch:
 
     def __init__(self, directory: Path, jobs: Sequence[Sequence[str]] | None) -> None:
         self._directory = directory
-        self._known = {str(number): tuple(job) for number, job in enumerate(jobs or [])}
+        self._known = {str(number): of_job(job) for number, job in enumerate(jobs or [])}
         self._short = _short(list(self._known.values()))
         self._heard: dict[str, tuple[int, float]] = {}  # when a status was written; when seen first
         self._seen: dict[str, Sight] = {}
@@ -62,9 +62,8 @@ class Watch:
         for folder in self._folders():
             if (before := self._seen.get(folder.name)) is None or before.status == "running":
                 self._look_at(folder)
-        begun = [sight for sight in self._seen.values() if sight.status != NOT_BEGUN]
-        usual = _usual([sight for sight in begun if sight.status == "complete"])
-        found = [_with_rest(sight, usual) for sight in begun]
+        usual = _usual([each for each in self._seen.values() if each.status == "complete"])
+        found = [_with_rest(sight, usual) for sight in self._seen.values()]
         return sorted(found, key=lambda sight: (len(sight.name), sight.name))
 
     def name(self, sight: Sight) -> str:
@@ -100,7 +99,7 @@ def _short(jobs: Sequence[Sequence[str]]) -> dict[str, str]:
 
 
 def _sight(folder: Path, status: Mapping[str, Any], silent: float) -> Sight:
-    progress = status.get("progress", {})
+    progress = status.get("progress") or {}
     return Sight(
         name=folder.name,
         status=status.get("status", ""),

@@ -19,6 +19,7 @@ from rich.console import Console
 from ctkd_cli import sweep
 from ctkd_cli.reports import sweep_table
 from ctkd_cli.sweep.job import shortened
+from ctkd_cli.sweep.watch import Watch
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -207,7 +208,7 @@ def test_settings_as_good_on_validation_are_counted(
 def test_jobs_that_never_began_and_those_that_were_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked(tmp_path, [["seed=1"], ["seed=2"], ["seed=3", "name=it's"]], ["seed=1,2,3"])
+    asked(tmp_path, [["seed=1"], ["seed=2"], ["seed=3", "name=it's", "hydra.x=1"]], ["seed=1,2,3"])
     job(tmp_path, 0, ["seed=1"], (0.5, 0.6))
     dead = subprocess.Popen(["true"])
     dead.wait()
@@ -217,6 +218,7 @@ def test_jobs_that_never_began_and_those_that_were_killed(
     assert f"process {dead.pid} is gone" in failed[0].reason
     assert [row["status"] for row in rows(tmp_path)] == ["complete", "killed", "not begun"]
     page = html.unescape((tmp_path / "sweep.html").read_text())
+    assert "hydra.x" not in page
     assert shlex.join(["ctkd", "run", "seed=3", "name=it's"]) in page
     assert shlex.join(["ctkd", "resume", str(tmp_path)]) in page
     out = capsys.readouterr().out
@@ -224,6 +226,32 @@ def test_jobs_that_never_began_and_those_that_were_killed(
     assert "again: ctkd run seed=2" in out
     assert "1 of 3 jobs were stopped or not begun" in out
     assert f"finish: ctkd resume {tmp_path}" in out
+
+
+def test_folders_that_the_user_has_named_are_matched_with_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(tmp_path, [["seed=1"], ["seed=2"]])
+    job(tmp_path, 0, ["seed=1"], (0.5, 0.6))
+    (tmp_path / "0").rename(tmp_path / "first")
+    assert sweep.summarise(tmp_path) == []
+    assert [row["job"] for row in rows(tmp_path)] == ["first"]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("content", ["- 1", "5", "a: [", "jobs: null"])
+def test_damaged_files_of_a_sweep_stop_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    job(tmp_path, 0, ["seed=1"], (0.5, 0.6))
+    job(tmp_path, 1, ["seed=2"], (0.5, 0.6))
+    (tmp_path / "sweep.yaml").write_text(content)
+    (tmp_path / "0" / "overrides.yaml").write_text(content)
+    (tmp_path / "1" / "metrics.json").write_text("{")
+    (failed,) = sweep.summarise(tmp_path)
+    assert (failed.name, failed.status) == ("1", "damaged")
+    assert Watch(tmp_path, None).look()[0].status == "complete"
+    capsys.readouterr()
 
 
 def test_what_a_spreadsheet_would_run_is_text_in_the_csv(

@@ -190,8 +190,8 @@ def test_lines_elsewhere_than_in_a_terminal(
         "jobs complete already: 1",
         "job 1 begins: seed=2",
         "note: job 1: careful",
-        "job 2 begins: seed=3",
         "job 1 complete in 1:02: macro-F1 0.700, gain +0.200",
+        "job 2 begins: seed=3",
         "job 2 failed in 0:03: of \\x1b[31mthis",
     ]
     assert err.splitlines()[-1].startswith("4 jobs: 2 complete, 1 failed, 1 waiting")
