@@ -175,7 +175,8 @@ def _row(job: Sight, name: str) -> list[RenderableType]:
         return cells
     bar = ProgressBar(job.total, job.done, width=BAR) if job.total else ""
     left = "" if job.left is None else clock(job.left) + ("+" if job.at_least else "")
-    stage = Text(printable(job.stage or "starts"))
+    between = "–" if job.stages else "starts"
+    stage = Text(printable(job.stage or between))
     if job.silent > SILENT_SECONDS:
         stage = Text(f"silent for {clock(job.silent)}", style="yellow")
     return [number, settings, stage, bar, Text(left), Text(format_figures(job.figures), "dim")]

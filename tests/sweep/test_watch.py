@@ -197,6 +197,24 @@ def test_lines_elsewhere_than_in_a_terminal(
     assert err.splitlines()[-1].startswith("4 jobs: 2 complete, 1 failed, 1 waiting")
 
 
+def test_a_live_table_leaves_a_line_and_the_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(display, "is_terminal", lambda: True)
+    monkeypatch.setattr(display, "INTERVAL", 0.01)
+    with display.shown(tmp_path, [["a=1"], ["a=2"], ["a=3"]]):
+        running(tmp_path, 0, ["a=1"], notes=["the same"], progress=at("student alone", 1, 2, 3.0))
+        running(tmp_path, 1, ["a=2"], notes=["the same", "[red]other"])
+        time.sleep(0.2)
+        write(tmp_path / "0", {"status": "complete", "seconds": 4, "notes": ["the same"]})
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("note: job 0: the same") == 1
+    assert err.count("note: job 1: [red]other") == 1
+    assert "the same" not in err.replace("note: job 0: the same", "")
+    assert "3 jobs: 1 complete, 1 running, 1 waiting; 0:00" in err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("width", [80, 140])
 def test_two_hundred_jobs_on_a_small_terminal(tmp_path: Path, width: int) -> None:
     jobs = [
