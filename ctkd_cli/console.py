@@ -5,6 +5,7 @@ Talk goes to stderr; stdout is kept for data.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from ctkd_cli.rundir import Display
 
 BAR = 16  # cells of a bar
 QUIET_SECONDS = 15.0  # plain display: the longest silence within a stage
+WATCHED_VARIABLE = "CTKD_WATCHED"  # set for the jobs of a sweep, which shows them all together
 SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 
 
@@ -38,13 +40,18 @@ SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 def display(titles: Sequence[str]) -> Iterator[Display]:
     """A display for a run with the stages called `titles`."""
     hush_libraries()
-    if not parallel.is_main():
-        yield Silence()
-    elif sys.stdout.isatty() and sys.stderr.isatty():
+    if os.environ.get(WATCHED_VARIABLE) or not parallel.is_main():
+        yield SilentDisplay()
+    elif is_terminal():
         with LiveDisplay(titles) as live:
             yield live
     else:
         yield PlainDisplay()
+
+
+def is_terminal() -> bool:
+    """Whether lines that were shown can be drawn again."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def hush_libraries() -> None:
@@ -122,15 +129,6 @@ class LiveDisplay:
         )
 
 
-class Silence:
-    """Shows nothing."""
-
-    def started(self, title: str, detail: str) -> None: ...
-    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
-    def note(self, message: str) -> None: ...
-
-
 class PlainDisplay:
     """Lines for logs and pipes: a stage's start and end, and a sign of life in between."""
 
@@ -153,6 +151,16 @@ class PlainDisplay:
     def _say(self, line: str) -> None:
         self._spoke = time.monotonic()
         print(printable(line), file=sys.stderr, flush=True)
+
+
+class SilentDisplay:
+    """For a job of a sweep, whose status.json tells the sweep's display where it is; and for a
+    process that trains together with the one that speaks."""
+
+    def started(self, title: str, detail: str) -> None: ...
+    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
+    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
+    def note(self, message: str) -> None: ...
 
 
 def format_figures(figures: Mapping[str, float]) -> str:

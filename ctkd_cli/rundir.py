@@ -18,7 +18,11 @@ import yaml
 
 from ctkd_cli import interruption
 from ctkd_cli.printable import printable
+from ctkd_cli.progress import Progress
 from ctkd_cli.tracking import Tracker, tracked
+
+SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for, in its directory
+PULSE = 1.0  # seconds, the least between two words of progress in status.json
 
 
 class Display(Protocol):
@@ -53,7 +57,9 @@ class RunDirectory:
         self.path = path
         self.tracker = tracker
         self._display = display
-        self._stages: dict[str, float] = {}
+        self._progress = Progress()
+        self._notes: list[str] = []
+        self._told = 0.0
         self._turn: Turn | None = None
         self._began = time.time()
         self._write_status("running")
@@ -68,7 +74,16 @@ class RunDirectory:
     def note(self, message: str) -> None:
         """Tell the user something, now and in run.log."""
         self._log(message)
+        self._notes.append(message)
         self._display.note(message)
+
+    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Move the display on and, now and then, tell status.json, which whoever runs many jobs
+        reads."""
+        self._display.progress(title, done, total, figures)
+        self._progress.move(title, done, total, figures)
+        if time.monotonic() - self._told > PULSE:
+            self._write_status("running")
 
     @property
     def is_first_turn(self) -> bool:
@@ -94,11 +109,11 @@ class RunDirectory:
         self.event(stage, "start", **names, detail=detail)
         self._log(f"{title}: {detail}" if detail else title)
         self._display.started(title, detail)
-        began = time.monotonic()
-        current = Stage(self, self._display, stage, title, turn)
+        self._progress.begin(title)
+        self._write_status("running")
+        current = Stage(self, stage, title, turn)
         yield current
-        seconds = time.monotonic() - began
-        self._stages[title] = self._stages.get(title, 0.0) + seconds
+        seconds = self._progress.end()
         self.event(stage, "done", **names, seconds=round(seconds, 3))
         self._display.done(title, seconds, current.outcome, turn is None or turn.is_last)
         self._write_status("running")
@@ -108,14 +123,18 @@ class RunDirectory:
         self._log(f"{status} {reason}".strip())
         self._write_status(status, reason)
 
-    def write_json(self, name: str, data: Any) -> None:
-        write_atomically(self.path / name, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    def write_json(self, name: str, data: Any, durable: bool = True) -> None:
+        text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.path / name, text, durable)
 
     def write_yaml(self, name: str, data: Any) -> None:
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         write_atomically(self.path / name, text)
 
     def _write_status(self, status: str, reason: str = "") -> None:
+        """Only a last word is worth waiting for the disk."""
+        self._told = time.monotonic()
+        running = status == "running"
         self.write_json(
             "status.json",
             {
@@ -126,8 +145,10 @@ class RunDirectory:
                 "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
                 "updated": _now(),
                 "seconds": round(time.time() - self._began, 1),
-                "stages": {stage: round(seconds, 3) for stage, seconds in self._stages.items()},
+                **self._progress.as_data(),
+                **({"notes": self._notes} if self._notes else {}),
             },
+            durable=not running,
         )
 
     def _log(self, message: str) -> None:
@@ -141,13 +162,11 @@ class Stage:
     def __init__(
         self,
         directory: RunDirectory,
-        display: Display,
         name: str,
         title: str,
         turn: Turn | None = None,
     ) -> None:
         self._directory = directory
-        self._display = display
         self._name = name
         self._title = title
         self._turn = turn or Turn(0, 0, 1)
@@ -183,7 +202,7 @@ class Stage:
         asked for it."""
         interruption.check()
         before = self._turn.position * total  # a bar goes over all seeds
-        self._display.progress(self._title, before + done, self._turn.of * total, figures)
+        self._directory.progress(self._title, before + done, self._turn.of * total, figures)
 
     def reused(self) -> None:
         """Say that the stage's result was there already."""
@@ -204,12 +223,32 @@ def status_of(directory: Path) -> dict[str, Any]:
 
 
 def is_going_on(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a status is at work still, as far as this machine can tell."""
-    pid = status.get("pid")
-    if status.get("status") != "running" or status.get("host") != socket.gethostname():
-        return False
-    if not isinstance(pid, int) or pid == os.getpid():
-        return False
+    """Whether another process, the one that wrote a status, is at work still, as far as this
+    machine can tell."""
+    return _runs_here(status) and status["pid"] != os.getpid() and _is_alive(status["pid"])
+
+
+def last_word(directory: Path) -> dict[str, Any]:
+    """What status.json says, but `killed` when it says that a process runs here which is gone."""
+    status = status_of(directory)
+    if _is_gone(status):
+        status = status_of(directory)  # it may have ended in between, and written so
+    if not _is_gone(status):
+        return status
+    reason = f"process {status['pid']} is gone, and left no word"
+    return {**status, "status": "killed", "reason": reason}
+
+
+def _is_gone(status: Mapping[str, Any]) -> bool:
+    return _runs_here(status) and not _is_alive(status["pid"])
+
+
+def _runs_here(status: Mapping[str, Any]) -> bool:
+    here = status.get("host") == socket.gethostname()
+    return here and status.get("status") == "running" and isinstance(status.get("pid"), int)
+
+
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -237,19 +276,21 @@ def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> Non
     write_atomically(directory / "status.json", json.dumps(status, indent=1) + "\n")
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     data = content.encode() if isinstance(content, str) else content
-    write_through(path, lambda temporary: temporary.write_bytes(data))
+    write_through(path, lambda temporary: temporary.write_bytes(data), durable)
 
 
-def write_through(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place."""
+def write_through(path: Path, write: Callable[[Path], Any], durable: bool = True) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place. durable: wait until it
+    is on the disk, so that it outlives a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if durable:
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported: two workers with two threads each would fight for two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -149,3 +151,52 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> list[
         "student.layers=[0,2]", "teacher.training.steps=12", "teacher.training.learning_rate=0.01",
         "training.steps=6", "training.learning_rate=0.01", "device=cpu",
     ]  # fmt: skip
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Skips where no Chromium is installed; CI installs one."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium is installed here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", *QUIET],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[[Path], Any]]:
+    """Opens a file; nothing may go wrong in it, and it may ask the network for nothing."""
+    wrong: list[str] = []
+    pages = []
+
+    def opened(file: Path) -> Any:
+        page = browser.new_page()
+        pages.append(page)
+        page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "dialog",
+            lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()),
+        )
+        page.on(
+            "request",
+            lambda asked: asked.url.startswith(("file:", "data:")) or wrong.append(asked.url),
+        )
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert wrong == []

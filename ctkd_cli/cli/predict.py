@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.printable import printable_lines
+from ctkd_cli.printable import no_formula, printable_lines
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
@@ -65,4 +65,4 @@ def _print_jsonl(labelled: Labelled) -> None:
 def inert(cell: str) -> str:
     """A cell that no spreadsheet runs as a formula and, shown there, no terminal as a command."""
     shown = printable_lines(cell) if sys.stdout.isatty() else cell
-    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+    return no_formula(shown)

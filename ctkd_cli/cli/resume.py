@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ctkd_cli.cli.run import SWEEP_FILE, resume_run, resume_sweep
+from ctkd_cli.cli.run import resume_run, resume_sweep
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.rundir import SWEEP_FILE
 
 
 def resume(

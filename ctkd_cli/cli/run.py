@@ -18,6 +18,7 @@ import yaml
 from ctkd_cli import parallel
 from ctkd_cli.cli._options import ConfigDir, Overrides, use_config_dir
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete, nearest
+from ctkd_cli.rundir import SWEEP_FILE
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,7 +32,6 @@ DETAILS = ("--resolve", "--package", "-p")
 OUTPUTS_VARIABLE = "CTKD_OUTPUTS"
 RESUME_VARIABLE = "CTKD_RESUME"  # set for the jobs of a sweep that is resumed
 OBJECTIVE = "distilled/macro_f1"  # what a sweeper would maximise
-SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for
 
 
 def run(
@@ -93,31 +93,37 @@ def _sweep(overrides: list[str]) -> None:
     from ctkd_cli.config_files import user_config_dir
     from ctkd_cli.rundir import write_atomically
 
-    experiments = _validate(jobs(overrides))
+    every = jobs(overrides)
+    experiments = _validate(every)
     named = _named_by_user(overrides, "hydra.sweep.dir")
     directory = named or parallel.share(
         claim(outputs(), experiments[0].name) if parallel.is_main() else Path()
     )
     if parallel.is_main():
         directory.mkdir(parents=True, exist_ok=True)
-        asked = {"overrides": overrides, "config_dir": user_config_dir()}
+        asked = {"overrides": overrides, "config_dir": user_config_dir(), "jobs": every}
         write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
-    _jobs(overrides, directory, len(experiments))
+    _jobs(overrides, directory, every)
 
 
-def _jobs(overrides: list[str], directory: Path, n_jobs: int, *more: str) -> None:
+def _jobs(overrides: list[str], directory: Path, jobs: list[list[str]], *more: str) -> None:
     """Let Hydra run the jobs of a sweep. Raises SweepIncomplete when some did not end."""
+    from ctkd_cli.console import WATCHED_VARIABLE
     from ctkd_cli.overrides import prepare
     from ctkd_cli.sweep import summarise
+    from ctkd_cli.sweep.display import shown
 
     _failures.clear()
+    watched = f"+hydra.job.env_set.{WATCHED_VARIABLE}='1'"
     try:
-        _hydra(["-m", *prepare(overrides), *more, _override("hydra.sweep.dir", directory)])
+        with shown(directory, jobs):
+            named = _override("hydra.sweep.dir", directory)
+            _hydra(["-m", *prepare(overrides), *more, watched, named])
     finally:
         failed = summarise(directory) if parallel.is_main() else []
     if failed:
         raise SweepIncomplete(
-            f"{len(failed)} of {n_jobs} jobs did not end; the first is {failed[0].name}\n"
+            f"{len(failed)} of {len(jobs)} jobs did not end; the first is {failed[0].name}\n"
             f"  remedy:  ctkd resume {shlex.quote(str(directory))}"
         )
     if _failures:  # of a job that may not even leave word in its directory
@@ -132,8 +138,9 @@ def resume_sweep(directory: Path) -> None:
     if folder := asked.get("config_dir"):
         use_config_dir(Path(folder))
     overrides = asked["overrides"]
-    n_jobs = len(_validate(jobs(overrides)))
-    _jobs(overrides, directory, n_jobs, f"+hydra.job.env_set.{RESUME_VARIABLE}='1'")
+    every = jobs(overrides)
+    _validate(every)
+    _jobs(overrides, directory, every, f"+hydra.job.env_set.{RESUME_VARIABLE}='1'")
 
 
 def resume_run(directory: Path) -> None:
@@ -345,8 +352,8 @@ def _job(config: DictConfig) -> float:
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
         metrics = run_experiment(experiment, directory, typed)
-        if parallel.is_main():
-            print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
+        if job.mode is not RunMode.MULTIRUN and parallel.is_main():
+            print_summary(directory)  # a sweep shows its jobs together
         return metrics[OBJECTIVE]
     except Exception as error:
         if parallel.world() > 1:

@@ -32,13 +32,12 @@ def write_reports(directory: Path) -> dict[str, float]:
     return metrics
 
 
-def print_summary(directory: Path, brief: bool = False) -> None:
-    """The verdict, the arms and the next command, on stdout; brief: the verdict only."""
+def print_summary(directory: Path) -> None:
+    """The verdict, the arms and the next command, on stdout."""
     from ctkd_cli.reports import terminal
 
     results = Results.read(directory)
-    show = terminal.print_verdict if brief else terminal.print_summary
-    show(results, reach(results))
+    terminal.print_summary(results, reach(results))
 
 
 __all__ = ["Results", "Verdict", "print_summary", "write_reports"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -15,7 +14,6 @@ from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
 
 from ctkd_cli.evaluation.metrics import reliability
-from ctkd_cli.evaluation.significance import t_interval
 from ctkd_cli.printable import printable
 from ctkd_cli.reports.arms import name_of
 
@@ -23,13 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ctkd_cli.reports.results import Results
-    from ctkd_cli.sweep import Curve
 
 # Okabe and Ito's palette: distinct for colour-blind eyes too.
 COLOURS = {"distilled": "#0072B2", "alone": "#D55E00", "teacher": "#009E73"}
 OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#999999", "#F0E442", "#000000"]
 HEAT = "Blues"
-NEXT_TICK = 1.25  # the least factor between two ticks on a logarithmic axis
 NUMBERED_CELLS = 20  # beyond so many labels, numbers in cells cannot be read
 # Fonts for scripts that matplotlib's own has not, where the machine has them.
 FALLBACKS = {
@@ -80,8 +76,8 @@ def confusion(results: Results) -> Figure:
     for predicted in results.predicted_rows("distilled"):
         np.add.at(counts, (gold, predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = _canvas(*_heat_size(labels, labels))
-    _heat_map(axes, shares, labels, labels, [[str(n) for n in row] for row in counts])
+    figure, axes = canvas(*heat_size(labels, labels))
+    heat_map(axes, shares, labels, labels, [[str(n) for n in row] for row in counts])
     axes.set(title="Distilled student on target test", xlabel="predicted", ylabel="gold")
     return figure
 
@@ -97,8 +93,8 @@ def label_map(results: Results) -> Figure:
         label if there else f"{label} (unmapped)"
         for label, there in zip(bridge.source_labels, bridge.mapped, strict=True)
     ]
-    figure, axes = _canvas(*_heat_size(rows, bridge.target_labels))
-    _heat_map(axes, bridge.weights, rows, bridge.target_labels, cells)
+    figure, axes = canvas(*heat_size(rows, bridge.target_labels))
+    heat_map(axes, bridge.weights, rows, bridge.target_labels, cells)
     axes.set(title="Label map: P(target | source)", xlabel="target label", ylabel="source label")
     return figure
 
@@ -149,7 +145,7 @@ def curves(results: Results) -> Figure:
 
 def reliability_diagram(results: Results) -> Figure:
     """Confidence against accuracy, distilled and alone, all seeds together."""
-    figure, axes = _canvas(4.6, 4.2)
+    figure, axes = canvas(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color="#999999", lw=1, ls="--")
     arms = [arm for arm in ("distilled", "alone") if arm in results.arms]
     lowest = 1.0
@@ -174,51 +170,19 @@ def reliability_diagram(results: Results) -> Figure:
     return figure
 
 
-def curve(found: Curve) -> Figure:
-    """Macro-F1 of the student alone and distilled over one setting, with t-intervals."""
-    with mpl.rc_context(STYLE):
-        figure, axes = _canvas(6.4, 4.0)
-        for arm, seeds in found.scores.items():
-            spread = [t_interval(values) for values in zip(*seeds.values(), strict=True)]
-            shade = colour(arm, list(found.scores))
-            axes.plot(
-                found.at, [each.estimate for each in spread], "o-", color=shade, lw=1.8,
-                label=name_of(arm),
-            )  # fmt: skip
-            if len(seeds) > 1:
-                low, high = [each.low for each in spread], [each.high for each in spread]
-                axes.fill_between(found.at, low, high, color=shade, alpha=0.15, lw=0)
-        labels = found.saved or (min(found.at) > 0 and max(found.at) / min(found.at) >= 8)
-        if labels:
-            axes.set_xscale("log", base=2)
-            apart = [
-                at for at, after in pairwise((*found.at, np.inf)) if after > NEXT_TICK * at
-            ]  # the last of those that stand too close
-            axes.set_xticks(apart, [f"{value:.4g}" for value in apart])
-            axes.minorticks_off()
-        title = "labels spent per class" if found.saved else _short(found.axis)
-        lowest = min(np.min(np.asarray(line.get_ydata(), float)) for line in axes.lines)
-        axes.set(
-            title="Macro-F1 on target test", xlabel=title,
-            ylim=(max(0.0, lowest - 0.12), min(1.02, axes.get_ylim()[1])),
-        )  # fmt: skip
-        axes.grid(axis="y", alpha=0.25)
-        axes.legend(frameon=False, loc="lower right")
-        return figure
-
-
 def colour(arm: str, arms: Sequence[str]) -> str:
     """An arm's colour, the same in every picture."""
     others = [name for name in arms if name not in COLOURS]
     return COLOURS.get(arm) or OTHERS[others.index(arm) % len(OTHERS)]
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty picture; inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _heat_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
+def heat_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
     """Inches for a heat map: room for the labels, cells that stay readable, one page at most."""
     longest = [min(24, max(map(len, labels))) for labels in (rows, columns)]
     cell = max(0.7, 0.1 * longest[1] if len(columns) <= 4 else 0)
@@ -227,17 +191,20 @@ def _heat_size(rows: Sequence[str], columns: Sequence[str]) -> tuple[float, floa
     )
 
 
-def _heat_map(
+def heat_map(
     axes: Axes,
     values: np.ndarray,
     rows: Sequence[str],
     columns: Sequence[str],
     cells: list[list[str]],
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> None:
-    """Values in [0, 1] as shades, with the text of each cell where it can be read."""
-    axes.imshow(values, cmap=HEAT, vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(columns)), [_short(c) for c in columns])
-    axes.set_yticks(range(len(rows)), [_short(r) for r in rows])
+    """Values within a span as shades, NaN as none, with the text of each cell where it can be
+    read."""
+    low, high = span
+    axes.imshow(values, cmap=HEAT, vmin=low, vmax=high, aspect="auto")
+    axes.set_xticks(range(len(columns)), [short(c) for c in columns])
+    axes.set_yticks(range(len(rows)), [short(r) for r in rows])
     if len(columns) * max(map(len, columns)) > 40:
         axes.tick_params(axis="x", labelrotation=45)
         for tick in axes.get_xticklabels():
@@ -246,17 +213,17 @@ def _heat_map(
     axes.tick_params(length=0)
     if max(values.shape) <= NUMBERED_CELLS:
         for row, column in np.ndindex(values.shape):
-            dark = values[row, column] > 0.55
+            dark = values[row, column] > low + 0.55 * (high - low)
             axes.text(
                 column, row, cells[row][column], ha="center", va="center",
                 color="white" if dark else "#222222",
             )  # fmt: skip
 
 
-def _short(label: object) -> str:
+def short(label: object, longest: int = 24) -> str:
     """A label that fits an axis, and that matplotlib does not take for mathematics."""
     text = printable(str(label)).replace("$", r"\$")
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _saved(figure: Figure, format: str, **options: Any) -> bytes:

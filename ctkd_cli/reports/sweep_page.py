@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from ctkd_cli.reports import plots
+from ctkd_cli.printable import printable
+from ctkd_cli.reports import plots, sweep_plots
+from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.html import data_uri, environment
 from ctkd_cli.rundir import write_atomically
+from ctkd_cli.sweep.job import NOT_BEGUN
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ctkd_cli.sweep import Sweep
+    from ctkd_cli.sweep.shapes import Curve
+
+GRID = "The distilled student's macro-F1 on target test, means over seeds"
+LINES = "A line per setting, coloured by macro-F1 on {}; lines through one value are fanned out"
 
 
 def write(sweep: Sweep) -> None:
-    """Write sweep.html and, where one number was swept over, curve.png into the sweep's folder."""
-    from ctkd_cli.sweep import in_words, labels
-
+    """Write sweep.html and its pictures as PNG files into the sweep's folder."""
+    pictures = _pictures(sweep)
+    for name, (figure, _) in pictures.items():
+        write_atomically(sweep.directory / f"{name}.png", plots.png(figure))
     templates = environment()
-    templates.filters["labels"] = labels
-    picture = None
-    if sweep.curve is not None:
-        write_atomically(sweep.directory / "curve.png", plots.png(plots.curve(sweep.curve)))
-        picture = data_uri(plots.curve(sweep.curve))
+    templates.filters["labels"] = words.labels
+    templates.filters["spread"] = words.spread
     page = templates.get_template("sweep.html").render(
         name=sweep.directory.name,
-        groups=sweep.groups,
-        best=sweep.best,
-        curve=sweep.curve,
-        picture=picture,
+        sweep=sweep,
+        counted=words.counted(sweep),
+        answer=words.answer(sweep),
+        caution=words.caution(sweep),
+        saving=[words.saving(saved) for saved in sweep.saved],
         inf=float("inf"),
-        saved=[in_words(each) for each in sweep.curve.saved] if sweep.curve else [],
-        failed=sweep.failed,
-        n_jobs=len(sweep.jobs),
-    )  # fmt: skip
+        pictures=[(data_uri(figure), text) for figure, text in pictures.values()],
+        failed=[job for job in sweep.failed if job.status != NOT_BEGUN],
+        not_begun=[job for job in sweep.failed if job.status == NOT_BEGUN],
+    )
     write_atomically(sweep.directory / "sweep.html", page)
+
+
+def _pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
+    """File name -> a picture and what it shows."""
+    found: dict[str, tuple[Figure, str]] = {}
+    for curve in sweep.curves:
+        key = re.sub(r"\W+", "_", curve.axis).strip("_")
+        name = "curve" if len(sweep.curves) == 1 else f"curve_{key}"
+        found[name] = sweep_plots.curve(curve), _of_curve(curve)
+    if sweep.grid is not None:
+        framed = "; framed: chosen by validation" if sweep.grid.chosen is not None else ""
+        found["heat_map"] = sweep_plots.grid(sweep.grid), f"{GRID}{framed}"
+    if sweep.lines is not None:
+        found["parallel"] = sweep_plots.lines(sweep.lines), LINES.format(sweep.lines.scored)
+    return found
+
+
+def _of_curve(curve: Curve) -> str:
+    others = f"; {printable(curve.others)}" if curve.others else ""
+    seeds = len(curve.scores["distilled"])
+    spread = "means over seeds with 95% t-intervals" if seeds > 1 else "one seed, no interval"
+    return f"Macro-F1 on target test over {printable(curve.axis)}, {spread}{others}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -49,25 +49,19 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
 
 
-def print_verdict(results: Results, verdict: Verdict, console: Console | None = None) -> None:
-    """One of many runs: what was asked for, and the verdict."""
-    console = console or Console()
-    asked = printable(" ".join(results.overrides) or "as given")
-    name = printable(results.directory.name)
-    console.print(Text(f"job {name}, {asked}", style="dim"), soft_wrap=True)
-    console.print(Text(verdict.sentence, style=STYLES[verdict.outcome]))
-
-
-def settings_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def settings_table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], main: Container[int] = ()
+) -> Table:
     """Runs side by side: their settings in the first column, so that any number of them fits, and
-    figures in the others."""
+    figures in the others. main: the rows that stand out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first, *figures = titles
     table.add_column(first, overflow="fold", min_width=8)
     for title in figures:
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(printable_lines(cell)) for cell in row))
+    for number, row in enumerate(rows):
+        cells = (Text(printable_lines(cell)) for cell in row)
+        table.add_row(*cells, style="bold" if number in main else "")
     return table
 
 

@@ -151,7 +151,11 @@ def test_a_sweep_has_a_folder_per_job_and_says_nothing_of_hydras(
     ctkd: Ctkd, tmp_path: Path, stand_in: list[tuple[Path, Experiment]]
 ) -> None:
     code, out, err = ctkd("run", "-m", DIGITS, "lambda=0,1", "seed=1,2")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert [line.split(" in ")[0] for line in err.splitlines()[:2]] == [
+        "job 0 begins: lambda=0 seed=1", "job 0 complete"
+    ]  # fmt: skip
+    assert len(err.splitlines()) == 2 * 4 + 1  # and nothing else
     assert "HYDRA" not in out
     (sweep,) = (tmp_path / "outputs").iterdir()
     assert [directory for directory, _ in stand_in] == [sweep / str(n) for n in range(4)]
@@ -175,10 +179,13 @@ def test_jobs_that_are_refused_or_fail_stop_no_other(
 
 def test_a_sweep_that_is_stopped_still_has_its_table(ctkd: Ctkd, tmp_path: Path) -> None:
     code, out, err = ctkd("run", "-m", DIGITS, "lambda=1,15,2")
-    assert (code, err) == (130, "")
-    assert "job 1 interrupted" in out
+    assert code == 130
+    assert "job 1 interrupted" in err
+    assert "1 waiting" in err.splitlines()[-1]
+    assert "2 of 3 jobs were stopped or not begun" in out
     (table,) = tmp_path.glob("outputs/*/sweep.csv")
-    assert len(table.read_text().splitlines()) == 3  # the third job never began
+    statuses = [line.split(",")[1] for line in table.read_text().splitlines()[1:]]
+    assert statuses == ["complete", "interrupted", "not begun"]
 
 
 def test_a_sweep_is_never_written_over(ctkd: Ctkd, tmp_path: Path, stand_in: list[object]) -> None:

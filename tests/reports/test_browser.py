@@ -4,8 +4,7 @@ nothing. Skipped where no Chromium is installed; CI installs one."""
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +13,14 @@ from test_reports import directory  # noqa: F401
 
 from ctkd_cli.reports import write_reports
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SIZES = {"phone": (390, 844), "laptop": (1366, 768)}
-
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed here")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=BROWSER,
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", *QUIET],
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
-def opened(browser: Any, directory: Path) -> Iterator[Any]:  # noqa: F811
-    """The page of a run with hostile texts; nothing may go wrong in it."""
+def opened(open_page: Callable[[Path], Any], directory: Path) -> Any:  # noqa: F811
+    """The page of a run with hostile texts."""
     write_reports(directory)
-    page = browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda asked: asked.url.startswith(("file:", "data:")) or wrong.append(asked.url),
-    )
-    page.goto((directory / "report.html").as_uri())
-    yield page
-    page.close()
-    assert wrong == []
+    return open_page(directory / "report.html")
 
 
 def errors(page: Any) -> list[list[str]]:

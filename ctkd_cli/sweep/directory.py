@@ -1,0 +1,132 @@
+"""A sweep's directory: what was asked for, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ctkd_cli.rundir import SWEEP_FILE
+from ctkd_cli.sweep import shapes
+from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, of_job, varied
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.label_curve import Saved
+    from ctkd_cli.sweep.shapes import Curve, Grid, Lines
+
+MANY = 20  # groups, beyond which the first ones are those that are looked at
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Reads lazily, from the files of the jobs alone."""
+
+    directory: Path
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """sweep.yaml: `overrides`, `config_dir`, and `jobs` where they are known beforehand."""
+        try:
+            found = yaml.safe_load((self.directory / SWEEP_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """In the order of their numbers; those that never began too, where they are known."""
+        folders = [path.parent for path in self.directory.glob("*/status.json")]
+        begun = {folder.name: Job.read(folder) for folder in folders}
+        known = {str(n): of_job(job) for n, job in enumerate(self.asked.get("jobs") or [])}
+        if begun.keys() <= known.keys():  # else the user has named the folders
+            for name in known.keys() - begun.keys():
+                begun[name] = Job(name, NOT_BEGUN, overrides=known[name])
+        return sorted(begun.values(), key=lambda job: (len(job.name), job.name))
+
+    @cached_property
+    def failed(self) -> list[Job]:
+        return [job for job in self.jobs if not job.ended]
+
+    @cached_property
+    def varied(self) -> list[str]:
+        """The keys in which jobs differ, seeds apart."""
+        return varied([job.settings for job in self.jobs])
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Complete jobs, grouped over seeds."""
+        found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+        for job in self.jobs:
+            if job.ended:
+                key = tuple((k, v) for k, v in job.settings.items() if k != "seed")
+                found.setdefault(key, []).append(job)
+        return [
+            Group(dict(key), named(dict(key), self.varied) or "as given", tuple(jobs))
+            for key, jobs in found.items()
+        ]
+
+    @property
+    def has_validation(self) -> bool:
+        return all(group.validation is not None for group in self.groups)
+
+    @cached_property
+    def best(self) -> Group | None:
+        """The group that validation chooses, the first of equals; None where there is no choice,
+        or no validation to make it by. Test has no part in it."""
+        if len(self.groups) < 2 or not self.has_validation:
+            return None
+        return max(self.groups, key=lambda group: group.validation or 0.0)
+
+    @property
+    def equals(self) -> list[Group]:
+        """The groups that validation cannot tell from the best."""
+        best = self.best
+        return [g for g in self.groups if best is not None and g.validation == best.validation]
+
+    @cached_property
+    def curves(self) -> list[Curve]:
+        return shapes.curves(self)
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        return shapes.grid(self)
+
+    @cached_property
+    def lines(self) -> Lines | None:
+        return shapes.lines(self)
+
+    @property
+    def saved(self) -> tuple[Saved, ...]:
+        """What distillation saves, where labels were swept over and nothing else."""
+        return self.curves[0].saved if len(self.curves) == 1 else ()
+
+    @property
+    def ranked(self) -> list[Group]:
+        """The groups as they came or, where they are many, those first that are best on
+        validation."""
+        if len(self.groups) <= MANY or not self.has_validation:
+            return self.groups
+        return sorted(self.groups, key=lambda group: -(group.validation or 0.0))
+
+    def command(self, job: Job) -> str:
+        """Runs one job again by itself, for a shell."""
+        return self._run(*job.overrides)
+
+    @property
+    def repeat(self) -> str:
+        """Runs all of it again, for a shell."""
+        return self._run("-m", *self.asked.get("overrides", []))
+
+    @property
+    def resume(self) -> str:
+        """Finishes what is not complete, for a shell."""
+        return shlex.join(["ctkd", "resume", str(self.directory)])
+
+    def _run(self, *overrides: str) -> str:
+        folder = self.asked.get("config_dir")
+        config_dir = ["--config-dir", str(folder)] if folder else []
+        return shlex.join(["ctkd", "run", *config_dir, *overrides])

@@ -1,0 +1,152 @@
+"""A job of a sweep, and jobs that belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ctkd_cli.evaluation.significance import Interval, possible, t_interval
+from ctkd_cli.rundir import last_word
+
+VALIDATION = "distilled/validation_macro_f1"  # what settings are chosen by
+NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job, read from its own files. status: complete, failed, interrupted, running; killed when
+    its process is gone; or NOT_BEGUN. overrides: what it was asked for, as typed."""
+
+    name: str
+    status: str
+    reason: str = ""
+    overrides: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Job:
+        status, reason = _status(folder)
+        metrics: dict[str, float] = {}
+        if status == "complete":
+            try:
+                metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                status, reason = "damaged", "metrics.json is missing or damaged"
+        return cls(folder.name, status, reason, typed(folder), metrics)
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """Key -> value, as typed."""
+        return settings(self.overrides)
+
+    @property
+    def ended(self) -> bool:
+        return self.status == "complete"
+
+    def of_seeds(self, arm: str) -> dict[int, float]:
+        """An arm's macro-F1, by seed."""
+        pattern = re.compile(rf"{arm}/seed=(\d+)/macro_f1")
+        found = ((pattern.fullmatch(key), value) for key, value in self.metrics.items())
+        return {int(match[1]): value for match, value in found if match}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that differ in their seed only. name: the settings in which groups differ."""
+
+    settings: Mapping[str, str]
+    name: str
+    jobs: tuple[Job, ...]
+
+    def mean(self, metric: str) -> float:
+        return float(np.mean([job.metrics[metric] for job in self.jobs]))
+
+    def of_seeds(self, arm: str) -> dict[int, float]:
+        return {seed: value for job in self.jobs for seed, value in job.of_seeds(arm).items()}
+
+    @property
+    def n_seeds(self) -> int:
+        return len(self.of_seeds("distilled")) or len(self.jobs)
+
+    @cached_property
+    def validation(self) -> float | None:
+        """Macro-F1 of the distilled student on validation; None when a job has no validation."""
+        if all(VALIDATION in job.metrics for job in self.jobs):
+            return self.mean(VALIDATION)
+        return None
+
+    @cached_property
+    def gain(self) -> Interval:
+        """Over the best control: a single job's own interval, else Student's t over the jobs."""
+        (first, *others) = self.jobs
+        if others:
+            return possible(t_interval([job.metrics["gain/macro_f1"] for job in self.jobs]))
+        low, high = (first.metrics.get(f"gain/macro_f1_{end}", np.nan) for end in ("low", "high"))
+        return Interval(first.metrics["gain/macro_f1"], low, high)
+
+    @property
+    def labels_per_class(self) -> float:
+        """Labels spent per class, those of validation too."""
+        spent = self.mean("labels/train") + self.mean("labels/validation")
+        return spent / self.mean("labels/classes")
+
+
+def settings(overrides: Sequence[str]) -> dict[str, str]:
+    """Key -> value of overrides as typed."""
+    return dict(override.lstrip("+").partition("=")[::2] for override in overrides)
+
+
+def of_job(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that are a job's own; Hydra's are the sweep's."""
+    return tuple(o for o in overrides if not o.lstrip("+").startswith(("hydra.", "hydra/")))
+
+
+def varied(jobs: Sequence[dict[str, str]]) -> list[str]:
+    """The keys in which settings differ, `seed` apart, in the order in which they were typed."""
+    keys = dict.fromkeys(key for each in jobs for key in each if key != "seed")
+    return [key for key in keys if len({each.get(key) for each in jobs}) > 1]
+
+
+def named(found: dict[str, str], keys: Sequence[str]) -> str:
+    """`loss=kl lambda=1`: the settings under some keys."""
+    return " ".join(f"{key}={found[key]}" for key in keys if key in found)
+
+
+def shortened(keys: Sequence[str]) -> dict[str, str]:
+    """Each key by as many of its last parts as tell it from the others."""
+
+    def tail(key: str, n: int) -> str:
+        return ".".join(key.split(".")[-n:])
+
+    return {
+        key: next(
+            tail(key, n)
+            for n in range(1, len(key.split(".")) + 1)
+            if n == len(key.split(".")) or [tail(k, n) for k in keys].count(tail(key, n)) == 1
+        )
+        for key in keys
+    }
+
+
+def typed(folder: Path) -> tuple[str, ...]:
+    """What a job was asked for; () as long as it has not said so."""
+    try:
+        found = yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _status(folder: Path) -> tuple[str, str]:
+    """A job's status and the reason for it."""
+    found = last_word(folder)
+    if "status" not in found:
+        return "damaged", "status.json is damaged"
+    return found["status"], found.get("reason", "")
