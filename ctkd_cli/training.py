@@ -274,6 +274,7 @@ def _arguments(
         metric_for_best_model="macro_f1" if selecting else None,
         greater_is_better=True if selecting else None,
         logging_strategy="no",
+        log_level_replica="error",
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
