@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ctkd_cli import parallel
+from ctkd_cli import memory, parallel
 from ctkd_cli.backbones._pooled import logits_and_features
 from ctkd_cli.devices import autocast
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.base import Encoded, Kind
 
 BATCH = 64
+FORGET = 50_000  # rows after which pages of mapped files are let go
 
 Progress = Callable[[int, int], None]
 
@@ -49,6 +50,8 @@ def batches(
                 yield each
                 done += len(each[0])
             on_batch(done, len(order))
+            if start % FORGET < BATCH * parallel.world():
+                memory.forget_pages()
     finally:
         model.train(was_training)
 

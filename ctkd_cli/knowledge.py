@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from ctkd_cli import parallel
+from ctkd_cli.memory import mapped_array, new_mapped_array
 from ctkd_cli.split import Ids
 
 
@@ -95,7 +95,7 @@ Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], f
 def read(folder: Path) -> Knowledge:
     """A store on disk; its arrays are memory-mapped."""
     names = ("logits", "features", "centre", *HEAD)
-    arrays: dict[str, Any] = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in names}
+    arrays: dict[str, Any] = {n: mapped_array(folder / f"{n}.npy") for n in names}
     features = Centred(arrays.pop("features"), np.array(arrays.pop("centre")))
     return Knowledge(Ids.read(folder / IDS), features=features, **arrays)
 
@@ -119,8 +119,8 @@ def write(
     pieces = iter(said)
     first = next(pieces)
     shapes = [(len(ids), part.shape[1]) for part in first[1:]]
-    all_logits = _new(folder / "logits.npy", np.float32, shapes[0])
-    all_features = _new(folder / "features.npy", np.float16, shapes[1])
+    all_logits = new_mapped_array(folder / "logits.npy", np.float32, shapes[0])
+    all_features = new_mapped_array(folder / "features.npy", np.float16, shapes[1])
     centre = first[2].mean(axis=0)
     np.save(folder / "centre.npy", centre)
     for rows, logits, features in chain([first], pieces):
@@ -132,14 +132,9 @@ def write(
     all_features.flush()
 
 
-def _new(file: Path, kind: DTypeLike, shape: tuple[int, int]) -> np.memmap:
-    made: np.memmap = np.lib.format.open_memmap(file, "w+", kind, shape)
-    return made
-
-
 def _widened(stored: np.memmap, file: Path) -> np.memmap:
     """The same array in float32."""
-    wide = _new(file.with_suffix(".wide"), np.float32, stored.shape)
+    wide = new_mapped_array(file.with_suffix(".wide"), np.float32, stored.shape)
     for start in range(0, len(stored), 10_000):
         wide[start : start + 10_000] = stored[start : start + 10_000]
     file.with_suffix(".wide").replace(file)

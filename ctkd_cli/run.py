@@ -18,6 +18,7 @@ from ctkd_cli import (
     controls,
     devices,
     interruption,
+    memory,
     parallel,
     predictions,
     record,
@@ -29,7 +30,6 @@ from ctkd_cli import task as tasks
 from ctkd_cli.cache import link_tree
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
-from ctkd_cli.memory import give_back_memory
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
 from ctkd_cli.rundir import RunDirectory, Turn
 from ctkd_cli.teacher import Teacher, arm_of, listen
@@ -62,7 +62,7 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
         pool = target_pool(*targets)
-        give_back_memory()
+        memory.give_back()
         heard = source_side.hear(experiment, taught, pool, rundir)
         said = list(_teachers_say(experiment, taught, heard, rundir))
         classroom = None
@@ -108,7 +108,7 @@ def _taught(
         record.facts(rundir, "target", target, classroom.truncated())
     voices = [voice for _, voice in heard.values()]
     crossing = cross(experiment, target, voices)
-    give_back_memory()
+    memory.give_back()
     record.crossing(rundir, crossing)
     record.hints(rundir, target, voices)
     yield _through_the_bridge(experiment, target, heard, crossing, rundir)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ctkd_cli.component import find
 from ctkd_cli.lazy import pa, pc
+from ctkd_cli.memory import mapped_buffer
 from ctkd_cli.tasks.base import Kind, hash_inputs
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Ids(Sequence[str]):
     @classmethod
     def read(cls, file: Path) -> Ids:
         """What `write` wrote, memory-mapped."""
-        (found,) = pa.ipc.open_file(pa.memory_map(str(file))).read_all()["id"].chunks
+        (found,) = pa.ipc.open_file(mapped_buffer(file)).read_all()["id"].chunks
         return cls(found)
 
     @classmethod

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from ctkd_cli import batches, devices, inference, parallel
+from ctkd_cli import batches, devices, inference, memory, parallel
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.split import UNLABELLED
@@ -237,6 +237,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
         step = state.global_step
         self._stage.progress(step, self._steps, **self.figures)
         if self.is_due(step):
+            memory.forget_pages()
             scheduler = kwargs.get("lr_scheduler")
             rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
             self._stage.event(

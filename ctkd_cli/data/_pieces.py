@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli.cache import cache_root
 from ctkd_cli.lazy import pa
+from ctkd_cli.memory import mapped_buffer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +44,7 @@ def _on_disk(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
         with pa.OSFile(name, "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for piece in pieces:
                 writer.write_batch(piece)
-        return pa.ipc.open_stream(pa.memory_map(name)).read_all()
+        return pa.ipc.open_stream(mapped_buffer(Path(name))).read_all()
     finally:
         with contextlib.suppress(OSError):  # a system that keeps open files
             Path(name).unlink()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ctkd_cli.memory import mapped_array, mapped_numbers
+
 COLUMNS = "columns.json"
 OFFSETS = "offsets.npy"
 PIECE = 1_000_000  # numbers that are sorted at a time
@@ -100,10 +102,10 @@ class Ragged(Sequence[Mapping[str, np.ndarray]]):
             name: _mapped(folder / f"{name}.bin", found["dtype"]) if value is None else value
             for name, value in found["columns"].items()
         }
-        return cls(columns, np.load(folder / OFFSETS, mmap_mode="r"))
+        return cls(columns, mapped_array(folder / OFFSETS))
 
 
 def _mapped(file: Path, kind: str) -> np.ndarray:
     if file.stat().st_size == 0:  # which cannot be mapped
         return np.empty(0, kind)
-    return np.memmap(file, kind, mode="r")
+    return mapped_numbers(file, kind)
