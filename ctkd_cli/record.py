@@ -11,6 +11,7 @@ from ctkd_cli import environment
 from ctkd_cli.bridges.base import stacked
 from ctkd_cli.config_files import user_config_dir
 from ctkd_cli.evaluation.calibration import fit_temperature
+from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.rundir import RunDirectory, write_atomically
 from ctkd_cli.terms import Crossing, Voice, hint_of
 
@@ -89,12 +90,22 @@ def hints(rundir: RunDirectory, target: Task, voices: Sequence[Voice]) -> None:
         rundir.event("transfer", "hint", name=voice.name, **asdict(found))
 
 
-def temperature(
+def on_validation(
     rundir: RunDirectory, arm: str, logits: np.ndarray | None, gold: np.ndarray
 ) -> None:
-    """An arm's temperature, fitted on validation; without validation there is none to tell."""
-    if logits is not None and len(gold):
-        rundir.event("evaluation", "temperature", arm=arm, value=fit_temperature(logits, gold))
+    """An arm's scores on validation and the temperature fitted there; logits: [N, K], gold: [N].
+    Without validation there is nothing to tell."""
+    if logits is None or not len(gold):
+        return
+    predicted = logits.argmax(axis=1)
+    rundir.event(
+        "evaluation",
+        "validation",
+        arm=arm,
+        macro_f1=macro_f1(gold, predicted, logits.shape[1]),
+        accuracy=float((predicted == gold).mean()),
+    )
+    rundir.event("evaluation", "temperature", arm=arm, value=fit_temperature(logits, gold))
 
 
 def efficiency(rundir: RunDirectory, measured: Mapping[str, Efficiency]) -> None:

@@ -81,7 +81,7 @@ def _teachers_say(
     for name, (teacher, _) in heard.items():
         source, title = taught[name], arm_of(name if len(heard) > 1 else "")
         record.facts(rundir, "source", source, teacher.truncated, name=name, arm=title)
-        record.temperature(rundir, title, teacher.validation_logits, source.validation.labels)
+        record.on_validation(rundir, title, teacher.validation_logits, source.validation.labels)
         yield predictions.table(title, experiment.teacher.seed, source, teacher.test_logits)
 
 
@@ -111,7 +111,7 @@ def _taught(
         said = arm
         if isinstance(said, arms.Arm):
             said = classroom.outcome(said, rundir, keep_model=first and arm.name == "distilled")
-        record.temperature(rundir, said.name, said.validation, target.validation.labels)
+        record.on_validation(rundir, said.name, said.validation, target.validation.labels)
         if said.folder is not None:
             link_tree(said.folder, rundir.path / "student")
             (teacher, _), *_ = heard.values()

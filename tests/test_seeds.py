@@ -88,8 +88,9 @@ def test_the_saved_student_is_the_first_seeds(three: Path) -> None:
     np.testing.assert_allclose(sport, probabilities(three, "distilled", 4), atol=1e-5)
 
 
-def test_the_temperature_is_the_students_on_validation(three: Path) -> None:
-    """Worked out again from the saved student and the data."""
+@pytest.fixture(scope="module")
+def validation(three: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The saved student's logits on validation and the gold labels, from its files and the data."""
     import torch
     import yaml
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -97,20 +98,40 @@ def test_the_temperature_is_the_students_on_validation(three: Path) -> None:
     from ctkd_cli import experiment, task
 
     settings = experiment.load(yaml.safe_load((three / "config.yaml").read_text()))
-    validation = task.load(settings.target, 4).validation
-    assert len(validation) == 6
+    split = task.load(settings.target, 4).validation
+    assert len(split) == 6
     model = AutoModelForSequenceClassification.from_pretrained(three / "student").eval()
     tokenizer = AutoTokenizer.from_pretrained(three / "student")
     with torch.no_grad():
-        texts = validation.inputs["text"][:]
+        texts = split.inputs["text"][:]
         logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.numpy()
-    expected = fit_temperature(logits, validation.labels)
+    return logits, split.labels
+
+
+def test_the_temperature_is_the_students_on_validation(
+    three: Path, validation: tuple[np.ndarray, np.ndarray]
+) -> None:
+    expected = fit_temperature(*validation)
     results = Results.read(three)
     assert results.temperatures["distilled", 4] == pytest.approx(expected, rel=0.01)
     assert {arm for arm, _ in results.temperatures} == {
         "teacher", "alone", "distilled", "stilts", "shuffled_teacher"
     }  # fmt: skip
     assert "distilled/ece_scaled" in json.loads((three / "metrics.json").read_text())
+
+
+def test_scores_on_validation_are_the_students(
+    three: Path, validation: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, gold = validation
+    metrics = json.loads((three / "metrics.json").read_text())
+    expected = f1_score(gold, logits.argmax(axis=1), average="macro")
+    assert metrics["distilled/seed=4/validation_macro_f1"] == pytest.approx(expected)
+    each = [metrics[f"distilled/seed={seed}/validation_macro_f1"] for seed in (4, 5, 6)]
+    assert metrics["distilled/validation_macro_f1"] == pytest.approx(np.mean(each))
+    assert {key.split("/")[0] for key in metrics if key.endswith("validation_accuracy")} == {
+        "teacher", "alone", "distilled", "stilts", "shuffled_teacher"
+    }  # fmt: skip
 
 
 def test_models_are_measured_side_by_side(three: Path) -> None:

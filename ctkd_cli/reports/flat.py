@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
     """`ARM/metric`, means over the run's seeds, `ARM/seed=S/metric`, and `gain/...`: the distilled
-    student minus the best control; `labels/...`: labels of the target task that were spent."""
+    student minus the best control; `labels/...`: labels of the target task that were spent.
+
+    Metrics are of the test split but for `validation_...`, which are absent without one."""
     flat: dict[str, float] = {}
     for arm, seeds in results.scores.items():
         for metric in next(iter(seeds.values())):

@@ -112,11 +112,12 @@ class Results:
         }
 
     def _scores(self, arm: str, seed: int) -> dict[str, float]:
-        """As predicted; `..._scaled` at the temperature fitted on validation, where there is one;
-        and for students how far they agree with the teacher."""
+        """As predicted; `validation_...` and, at the temperature fitted there, `..._scaled` where
+        there is a validation split; and for students how far they agree with the teacher."""
         gold, probabilities = self.gold_rows(arm, seed), self.probabilities(arm, seed)
         predicted = self._indices(arm, self.rows(arm, seed)["predicted"].to_pylist())
         found = score(gold, predicted, probabilities)
+        found |= self.on_validation.get((arm, seed), {})
         if temperature := self.temperatures.get((arm, seed)):
             honest = confidence_scores(gold, scaled(probabilities, temperature))
             found |= {f"{name}_scaled": value for name, value in honest.items()}
@@ -190,9 +191,25 @@ class Results:
     def temperatures(self) -> dict[tuple[str, int], float]:
         """By arm and seed, where a validation set was there to fit them on."""
         return {
-            (event["arm"], event.get("seed", self.seeds(event["arm"])[0])): event["value"]
+            self._arm_and_seed(event): event["value"]
             for event in self._named("evaluation", "temperature")
         }
+
+    @cached_property
+    def on_validation(self) -> dict[tuple[str, int], dict[str, float]]:
+        """`validation_macro_f1` and `validation_accuracy` by arm and seed, where there is a
+        validation set."""
+        return {
+            self._arm_and_seed(event): {
+                f"validation_{metric}": event[metric] for metric in ("macro_f1", "accuracy")
+            }
+            for event in self._named("evaluation", "validation")
+        }
+
+    def _arm_and_seed(self, event: dict[str, Any]) -> tuple[str, int]:
+        """Whom an event is about; a teacher's, which has one seed, does not name it."""
+        arm = event["arm"]
+        return arm, event.get("seed", self.seeds(arm)[0])
 
     @cached_property
     def efficiency(self) -> dict[str, dict[str, float]]:
