@@ -153,9 +153,13 @@ class CtkdSearchPath(SearchPathPlugin):
 
 
 def register_plugins() -> None:
-    """Make the two plugins above known to Hydra in this process."""
+    """Make the two plugins above, our launchers and our sweeper known to Hydra in this process."""
+    from ctkd_cli import launchers, search
+
     Plugins.instance().register(TaskAliases)
     Plugins.instance().register(CtkdSearchPath)
+    launchers.register()
+    search.register()
 
 
 @contextmanager
