@@ -105,7 +105,7 @@ class Sweep:
 
     @cached_property
     def failed(self) -> list[Job]:
-        return [job for job in self.jobs if job.status != "complete"]
+        return [job for job in self.jobs if job.status not in ("complete", "pruned")]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -223,6 +223,8 @@ def _print(sweep: Sweep) -> None:
         console.print(
             Text(printable_lines(f"job {job.name} {job.status}: {job.reason}"), style="red")
         )
+    if pruned := [job.name for job in sweep.jobs if job.status == "pruned"]:
+        console.print(Text(f"pruned, below the median of the others: jobs {', '.join(pruned)}"))
     console.print(Text(f"table: {sweep.directory}/sweep.csv"), soft_wrap=True)
     console.print(Text(f"page:  {sweep.directory}/sweep.html"), soft_wrap=True)
 

@@ -109,16 +109,12 @@ def _sweep(plan: Plan) -> None:
 
 def _search(plan: Plan, space: Space) -> None:
     from ctkd_cli.search import study
-    from ctkd_cli.search.findings import tell_best
 
     experiment, *_ = _validate([*map(list, space.corners())], study.problems(plan.search))
     _require_validation(experiment)
     directory = _new_sweep(plan, experiment)
     study.require_new(plan.search, directory)
-    try:
-        _jobs(plan.overrides, directory, plan.search["n_trials"])
-    finally:
-        tell_best(plan.search, directory)
+    _jobs(plan.overrides, directory, plan.search["n_trials"])
 
 
 def _space(plan: Plan) -> Space:
@@ -149,13 +145,18 @@ def _require_validation(experiment: Experiment) -> None:
 
 def _new_sweep(plan: Plan, experiment: Experiment) -> Path:
     """A directory for a sweep, which tells what was asked for."""
+    from ctkd_cli import search
     from ctkd_cli.config_files import user_config_dir
     from ctkd_cli.rundir import write_atomically
 
     directory = _named_by_user(plan.overrides, "hydra.sweep.dir")
     directory = directory or claim(outputs(), experiment.name)
     directory.mkdir(parents=True, exist_ok=True)
-    asked = {"overrides": list(plan.overrides), "config_dir": user_config_dir()}
+    asked: dict[str, Any] = {
+        "overrides": list(plan.overrides), "config_dir": user_config_dir(),
+    }  # fmt: skip
+    if plan.sweeper == search.NAME:
+        asked["search"] = dict(plan.search)
     write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
     return directory
 
@@ -163,12 +164,14 @@ def _new_sweep(plan: Plan, experiment: Experiment) -> Path:
 def _jobs(overrides: Sequence[str], directory: Path, n_jobs: int, *more: str) -> None:
     """Let Hydra run the jobs of a sweep. Raises SweepIncomplete when some did not end."""
     from ctkd_cli.overrides import prepare
+    from ctkd_cli.search.findings import tell_best
     from ctkd_cli.sweep import summarise
 
     try:
         _hydra(["-m", *prepare(overrides), *more, _override("hydra.sweep.dir", directory)])
     finally:
         failed = summarise(directory)
+        tell_best(directory)
     silent = n_jobs - sum(1 for _ in directory.rglob("status.json"))
     if failed or silent > 0:
         first = f"; the first is {failed[0].name}" if failed else ", and left no word"
@@ -192,13 +195,8 @@ def resume_sweep(directory: Path) -> None:
         n_jobs = len(_validate(compose.jobs(plan.overrides)))
         _jobs(plan.overrides, directory, n_jobs, again)
         return
-    from ctkd_cli.search.findings import tell_best
-
     _validate([*map(list, _space(plan).corners())])
-    try:
-        _jobs(plan.overrides, directory, plan.search["n_trials"], again)
-    finally:
-        tell_best(plan.search, directory)
+    _jobs(plan.overrides, directory, plan.search["n_trials"], again)
 
 
 def resume_run(directory: Path) -> None:
@@ -440,7 +438,7 @@ def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
     from ctkd_cli.search.judge import judged
 
     settings: Any = OmegaConf.to_container(job.sweeper)
-    with judged(settings, Path(job.sweep.dir), job.num, experiment.seeds):
+    with judged(settings, Path(job.sweep.dir), job.job.num, experiment.seeds):
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import threading
 import time
 from abc import abstractmethod
@@ -155,9 +154,6 @@ class Launcher(HydraLauncher):
                 end = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
                 end.return_value = float("nan")
             returned[number] = end
-            word = status_of(job.directory).get("status", "ended")
-            done = f"{len(returned)} of {len(jobs)}"
-            print(f"job {number}: {word} ({done})", file=sys.stderr, flush=True)
         return [returned[number] for number in jobs]
 
     @abstractmethod

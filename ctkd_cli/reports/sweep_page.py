@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctkd_cli.reports import plots
+from ctkd_cli.reports import plots, search_plots
 from ctkd_cli.reports.html import data_uri, environment
 from ctkd_cli.rundir import write_atomically
 
@@ -22,6 +22,9 @@ def write(sweep: Sweep) -> None:
     if sweep.curve is not None:
         write_atomically(sweep.directory / "curve.png", plots.png(plots.curve(sweep.curve)))
         picture = data_uri(plots.curve(sweep.curve))
+    searched = search_plots.pictures(sweep.directory)
+    for name, (figure, _) in searched.items():
+        write_atomically(sweep.directory / f"{name}.png", plots.png(figure))
     page = templates.get_template("sweep.html").render(
         name=sweep.directory.name,
         groups=sweep.groups,
@@ -31,6 +34,7 @@ def write(sweep: Sweep) -> None:
         inf=float("inf"),
         saved=[in_words(each) for each in sweep.curve.saved] if sweep.curve else [],
         failed=sweep.failed,
+        searched=[(data_uri(figure), text) for figure, text in searched.values()],
         n_jobs=len(sweep.jobs),
     )  # fmt: skip
     write_atomically(sweep.directory / "sweep.html", page)

@@ -7,10 +7,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from ctkd_cli.cli.run import SWEEP_FILE
+from ctkd_cli.errors import InputError
+from ctkd_cli.search import require
 from ctkd_cli.search.study import open_study
 from ctkd_cli.search.sweeper import OBJECTIVE
 
@@ -71,11 +74,23 @@ def _again(typed: Sequence[str], job: Path) -> str:
     return shlex.join(["ctkd", "run", *ours, *fresh])
 
 
-def tell_best(settings: Mapping[str, Any], directory: Path) -> None:
-    """Print what was found, on stdout."""
-    found = best(open_study(settings, directory), directory)
+def study_of(directory: Path) -> Study | None:
+    """The study of a sweep's directory, if it was a search."""
+    try:
+        asked = yaml.safe_load((directory / SWEEP_FILE).read_text(encoding="utf-8"))
+        settings = asked["search"]
+        require()
+    except (OSError, KeyError, TypeError, InputError):
+        return None
+    return open_study(settings, directory)
+
+
+def tell_best(directory: Path) -> None:
+    """Print what a search has found, on stdout."""
+    study = study_of(directory)
+    found = best(study, directory) if study is not None else None
     if found is None:
         return
     print(f"\n{found.in_words()}")
-    print("Chosen from many, its score flatters it. With new seeds and controls:")
+    print("Chosen from many, its score on validation flatters it. With new seeds and controls:")
     print(f"  {found.again}")

@@ -145,4 +145,7 @@ def _not_a_range(key: str, override: Override, reason: str) -> Problem:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "null" if value is None else str(value)
+    """As it would be typed; four digits tell settings apart that a run could."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "null" if value is None else str(value)
