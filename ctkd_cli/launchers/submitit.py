@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -97,11 +97,10 @@ class _SubmititLauncher(Launcher):
         going: dict[int, Any] = {}
         try:
             while waiting or going:
+                sent, waiting = waiting[: n - len(going)], waiting[n - len(going) :]
                 # Jobs that are sent together become one array on SLURM.
-                with executor.batch() if self.cluster == "slurm" else nullcontext():
-                    while waiting and len(going) < n:
-                        job = waiting.pop(0)
-                        going[job.number] = executor.submit(job)
+                with executor.batch() if sent and self.cluster == "slurm" else nullcontext():
+                    going |= {job.number: executor.submit(job) for job in sent}
                 ended = [number for number, job in going.items() if job.done()]
                 for number in ended:
                     yield number, _end(going.pop(number))
@@ -109,7 +108,8 @@ class _SubmititLauncher(Launcher):
                     time.sleep(POLL_SECONDS)
         finally:  # none is left, unless the user has interrupted us
             for left in going.values():
-                left.cancel(check=False)
+                with suppress(OSError):
+                    left.cancel(check=False)
 
 
 class LocalLauncher(_SubmititLauncher):
@@ -129,7 +129,9 @@ class SlurmLauncher(_SubmititLauncher):
     cluster = "slurm"
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, JobReturn | Died]]:
-        yield from self._watch(self._executor(), jobs, len(jobs))
+        threads = self.settings["cpus_per_task"]
+        ours = [replace(job, threads=threads) for job in jobs]
+        yield from self._watch(self._executor(), ours, len(jobs))
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
