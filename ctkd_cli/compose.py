@@ -12,6 +12,7 @@ from hydra import compose as hydra_compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -20,7 +21,7 @@ from yaml import YAMLError
 
 from ctkd_cli.config_files import GROUPS, initialised, option_file, packaged_configs
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.overrides import ours, prepare, readable_part, single_valued
+from ctkd_cli.overrides import ours, prepare, readable, readable_part, single_valued
 
 CONFIG_NAME = "config"
 SWEEP = "sweep"  # the key under which an experiment's YAML names what it runs over
@@ -124,10 +125,12 @@ class Plan:
 
 
 def plan(overrides: Sequence[str]) -> Plan:
-    """The plan of a command line. One that cannot be composed is told of when the settings are
-    validated."""
+    """The plan of a command line. What is wrong with it is told when the settings are validated,
+    or, as InputError, here when it holds ranges that only a search can take."""
     prepared, problems = readable_part(overrides)
     if problems:
+        if any(_is_range(override) for override in readable(overrides)):
+            raise InputError(*problems)
         return Plan(tuple(overrides))
     with initialised():
         parsed = ours(overrides)
@@ -138,7 +141,11 @@ def plan(overrides: Sequence[str]) -> Plan:
             chosen = config.hydra.runtime.choices
             search = OmegaConf.to_container(config.hydra.sweeper)
             own = OmegaConf.to_container(config[SWEEP]) if SWEEP in config else {}
-        except (HydraException, OmegaConfBaseException, YAMLError, InputError):
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            if any(map(_is_range, parsed)):
+                raise InputError(_cannot_compose(error)) from error
+            return Plan(tuple(overrides))
+        except InputError:  # a YAML that is not data
             return Plan(tuple(overrides))
     assert isinstance(search, dict)
     assert isinstance(own, dict)
@@ -170,10 +177,19 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
             batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         except HydraException as error:
             raise InputError(
-                Problem("this cannot be swept over", where="command line", got=str(error))
+                Problem(
+                    "this cannot be swept over",
+                    where="command line",
+                    got=str(error),
+                    remedy="hydra/sweeper=optuna, which searches ranges; or a list of values",
+                )
             ) from None
     fixed = of_hydra(overrides)
     return [[*job, *fixed] for batch in batches for job in batch]
+
+
+def _is_range(override: Override) -> bool:
+    return override.is_sweep_override() and not override.is_discrete_sweep()
 
 
 def _short_name(file: Path) -> str:

@@ -89,6 +89,12 @@ def ours(overrides: Sequence[str]) -> list[Override]:
     return [override for _, override in parsed if _is_ours(override)]
 
 
+def readable(overrides: Sequence[str]) -> list[Override]:
+    """Those that can be read."""
+    with initialised():
+        return [override for _, override in _parse(overrides)[0]]
+
+
 def _is_ours(override: Override) -> bool:
     return not override.key_or_group.startswith(("hydra.", "hydra/"))
 

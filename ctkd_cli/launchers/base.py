@@ -82,11 +82,15 @@ class Job:
                 job_subdir_key="hydra.sweep.subdir",
             )
 
+    def again(self) -> Job:
+        """The same job, to go on where it was."""
+        return replace(self, variables={**self.variables, RESUME_VARIABLE: "1"})
+
     def checkpoint(self) -> Any:
         """What submitit puts into the queue again when SLURM takes this job's time away."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(replace(self, variables={**self.variables, RESUME_VARIABLE: "1"}))
+        return DelayedSubmission(self.again())
 
     def composed(self) -> DictConfig:
         """The job's settings, Hydra's among them."""

@@ -37,7 +37,7 @@ class JoblibLauncher(Launcher):
             for job in begun or list(waiting.values()):
                 suspects.append(waiting.pop(job.number))
         for job in suspects:
-            ends = dict(_in_pool([job], 1))
+            ends = dict(_in_pool([job.again()], 1))
             yield job.number, ends.get(job.number, Died("its process was killed"))
 
 
