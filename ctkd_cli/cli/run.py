@@ -112,9 +112,8 @@ def _search(plan: Plan, space: Space) -> None:
 
     experiment, *_ = _validate([*map(list, space.corners())], study.problems(plan.search))
     _require_validation(experiment)
-    directory = _new_sweep(plan, experiment)
-    study.require_new(plan.search, directory)
-    _jobs(plan.overrides, directory, plan.search["n_trials"])
+    study.require_new(plan.search)
+    _jobs(plan.overrides, _new_sweep(plan, experiment), plan.search["n_trials"])
 
 
 def _space(plan: Plan) -> Space:

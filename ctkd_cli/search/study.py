@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.rundir import write_atomically
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -66,6 +67,17 @@ def _storage(where: str) -> BaseStorage | str:
     return where if "://" in where else JournalStorage(JournalFileBackend(where))
 
 
+def mend(settings: Mapping[str, Any], directory: Path) -> None:
+    """Cut off a last line of the journal that a full disk or a power cut has left half-written:
+    Optuna would add to it. For the sweep itself, while no job runs."""
+    file = Path(settings["storage"] or directory / JOURNAL)
+    if "://" in str(settings["storage"]) or not file.exists():
+        return
+    text = file.read_bytes()
+    if not text.endswith(b"\n"):
+        write_atomically(file, text[: text.rfind(b"\n") + 1])
+
+
 def problems(settings: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the settings of `hydra.sweeper`, beside the space."""
     found = [
@@ -87,13 +99,14 @@ def problems(settings: Mapping[str, Any]) -> list[Problem]:
     return found
 
 
-def require_new(settings: Mapping[str, Any], directory: Path) -> None:
-    """Raise InputError when a study of that name is in the storage already."""
-    if not settings["storage"]:
+def require_new(settings: Mapping[str, Any]) -> None:
+    """Raise InputError when a study of that name is in the storage already. One without a name is
+    called as its sweep's directory, which is new."""
+    if not settings["storage"] or not settings["study_name"]:
         return
     import optuna
 
-    storage, name = _storage(settings["storage"]), settings["study_name"] or directory.name
+    storage, name = _storage(settings["storage"]), settings["study_name"]
     if name in optuna.get_all_study_names(storage=storage):
         raise InputError(
             Problem(

@@ -89,11 +89,12 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         from ctkd_cli.search.space import Space
-        from ctkd_cli.search.study import open_study
+        from ctkd_cli.search.study import mend, open_study
 
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
         space = Space.read(arguments, self.settings["params"])
+        mend(self.settings, directory)
         study = open_study(self.settings, directory)
         trials = self._trials(study, space)
         while batch := dict(islice(trials, self.settings["n_jobs"])):

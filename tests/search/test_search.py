@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 import os
 import shlex
 import signal
@@ -11,15 +13,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 import yaml
 
-from ctkd_cli import search
+from ctkd_cli import reports, run, search
 from ctkd_cli.rundir import status_of
+from ctkd_cli.search import sweeper
 from ctkd_cli.search.findings import study_of
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
 
 Ctkd = Callable[..., tuple[int, str, str]]
 DIGITS = [
@@ -83,66 +89,110 @@ def test_tune(ctkd: Ctkd) -> None:
     assert len(list(Path("outputs").iterdir())) == 2
 
 
-def test_an_interrupted_study_goes_on_as_if_it_had_not_been(
-    ctkd: Ctkd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopped in its second trial: none is lost or repeated."""
-    from ctkd_cli import run as story
+class Story:
+    """Stands in for run.run: scores without training, best near lambda=2 and with loss=sp. broken:
+    what job numbers raise."""
 
+    def __init__(self) -> None:
+        self.broken: dict[str, BaseException] = {}
+        self.ran: list[str] = []
+
+    def __call__(
+        self, experiment: Experiment, directory: Path, overrides: list[str]
+    ) -> dict[str, float]:
+        if directory.name in self.broken:
+            raise self.broken[directory.name]
+        self.ran.append(directory.name)
+        score = (
+            0.8 - 0.1 * abs(math.log(experiment.lambda_ / 2)) + 0.1 * (experiment.loss.name == "sp")
+        )
+        scores = {"distilled/validation_macro_f1": score, "distilled/macro_f1": score - 0.01}
+        gains = {"alone/macro_f1": 0.5, "gain/macro_f1": 0.2, "distilled/accuracy": 0.7}
+        settings = experiment.model_dump(mode="json", by_alias=True)
+        for name, data in {
+            "config.yaml": settings, "overrides.yaml": overrides,
+            "metrics.json": {**scores, **gains}, "status.json": {"status": "complete"},
+        }.items():  # fmt: skip
+            (directory / name).write_text(json.dumps(data))
+        return {**scores, **gains}
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> Story:
+    stands_in = Story()
+    monkeypatch.setattr(run, "run", stands_in)
+    monkeypatch.setattr(reports, "print_summary", lambda *args, **more: None)
+    return stands_in
+
+
+def test_the_search_finds_what_is_good(ctkd: Ctkd, story: Story) -> None:
+    code, out, err = ctkd("run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=25")
+    assert code == 0, err
+    found = trials(only())
+    best = max(found, key=lambda trial: trial.value)
+    assert best.params["loss"] == "sp"
+    assert 1 < best.params["lambda"] < 4
+    late = [trial.value for trial in found[15:]]
+    early = [trial.value for trial in found[:10]]
+    assert sum(late) / len(late) > sum(early) / len(early)
+    assert f"trial {best.number}, lambda={best.params['lambda']:.4g} loss=sp;" in out
+    assert (only() / "search_importance.png").exists()
+
+
+def test_an_interrupted_study_goes_on_as_if_it_had_not_been(ctkd: Ctkd, story: Story) -> None:
+    """No trial is lost or repeated."""
     asked = [
         "run",
         "-m",
         *DIGITS,
         *SPACE,
-        "hydra.sweeper.n_trials=3",
-        f"{SAMPLER}.n_startup_trials=1",
+        "hydra.sweeper.n_trials=8",
+        f"{SAMPLER}.n_startup_trials=3",
     ]
     assert ctkd(*asked)[0] == 0
-    unbroken = [trial.params for trial in trials(only())]
+    unbroken = [(trial.params, trial.value) for trial in trials(only())]
     only().rename("unbroken")
-
-    ran = story.run
-
-    def stopped(experiment: Any, directory: Path, overrides: Any) -> Any:
-        if directory.name == "1":
-            raise KeyboardInterrupt
-        return ran(experiment, directory, overrides)
-
-    monkeypatch.setattr(story, "run", stopped)
+    story.broken = {"5": KeyboardInterrupt()}
     assert ctkd(*asked)[0] == 130
-    assert [trial.state.name for trial in trials(only())] == ["COMPLETE", "RUNNING"]
-    monkeypatch.setattr(story, "run", ran)
-    before = (only() / "0" / "metrics.json").stat().st_mtime_ns
+    assert [t.state.name for t in trials(only())] == [*5 * ["COMPLETE"], "RUNNING"]
+    with (only() / "optuna.journal").open("a") as journal:
+        journal.write('{"op_code":4,"wor')  # the power went off
+    story.broken, story.ran = {}, []
     code, out, err = ctkd("resume", str(only()))
     assert code == 0, err
-    assert [trial.params for trial in trials(only())] == unbroken
-    assert all(trial.state.name == "COMPLETE" for trial in trials(only()))
-    assert (only() / "0" / "metrics.json").stat().st_mtime_ns == before
+    assert story.ran == ["5", "6", "7"]
+    assert [(trial.params, trial.value) for trial in trials(only())] == unbroken
+    assert len({params["lambda"] for params, _ in unbroken}) == 8
     assert "Best by validation" in out
-    assert len({(p["lambda"], p["loss"]) for p in unbroken}) == 3
 
 
-def test_a_trial_that_fails_is_run_again_by_resume(
-    ctkd: Ctkd, monkeypatch: pytest.MonkeyPatch
+def test_a_trial_whose_job_was_complete_but_not_told_is_not_run_again(
+    ctkd: Ctkd, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ctkd_cli import run as story
-
-    ran = story.run
-
-    def fails(experiment: Any, directory: Path, overrides: Any) -> Any:
-        if directory.name == "0":
-            raise RuntimeError("the disk is full")
-        return ran(experiment, directory, overrides)
-
-    monkeypatch.setattr(story, "run", fails)
-    code, _, err = ctkd("run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=2")
-    assert code == 3
-    assert "1 of 2 jobs did not end" in err
-    params = trials(only())[0].params
-    monkeypatch.setattr(story, "run", ran)
+    """Killed between a job's end and the study's hearing of it."""
+    asked = ["run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeper, "_tell", lambda *args: None)
+        assert ctkd(*asked)[0] == 0
+    assert [trial.state.name for trial in trials(only())] == 2 * ["RUNNING"]
+    story.ran = []
     assert ctkd("resume", str(only()))[0] == 0
-    assert [trial.state.name for trial in trials(only())] == ["COMPLETE", "COMPLETE"]
-    assert trials(only())[0].params == params
+    assert story.ran == []
+    assert [trial.state.name for trial in trials(only())] == 2 * ["COMPLETE"]
+
+
+def test_a_trial_that_fails_is_run_again_by_resume(ctkd: Ctkd, story: Story) -> None:
+    story.broken = {"0": RuntimeError("the disk is full")}
+    code, _, err = ctkd("run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=3")
+    assert code == 3
+    assert "1 of 3 jobs did not end" in err
+    assert [trial.state.name for trial in trials(only())] == ["RUNNING", "COMPLETE", "COMPLETE"]
+    params = [trial.params for trial in trials(only())]
+    story.broken, story.ran = {}, []
+    assert ctkd("resume", str(only()))[0] == 0
+    assert story.ran == ["0"]
+    assert [trial.state.name for trial in trials(only())] == 3 * ["COMPLETE"]
+    assert [trial.params for trial in trials(only())] == params
 
 
 def test_hopeless_trials_are_pruned_between_evaluations(ctkd: Ctkd) -> None:
@@ -150,7 +200,7 @@ def test_hopeless_trials_are_pruned_between_evaluations(ctkd: Ctkd) -> None:
     rates = "training.learning_rate=choice(1e-9, 1e-2)"
     code, out, err = ctkd(
         "run", "-m", *[o for o in DIGITS if "rate" not in o], "hydra/sweeper=optuna", rates,
-        "lambda=interval(0.5, 1)", "training.steps=30", "training.select=best", "seeds=2",
+        "lambda=interval(0.5, 1)", "training.steps=10", "training.select=best", "seeds=2",
         "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.name=random",
         "hydra.sweeper.pruner.n_startup_trials=2",
     )  # fmt: skip
@@ -211,14 +261,20 @@ def test_without_optuna(ctkd: Ctkd, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'pip install "ctkd[optuna]"' in err
 
 
-def test_a_storage_of_ones_own(ctkd: Ctkd) -> None:
-    asked = ["run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=1",
+def test_a_storage_of_ones_own(ctkd: Ctkd, story: Story) -> None:
+    asked = ["run", "-m", *DIGITS, *SPACE, "hydra.sweeper.n_trials=2",
              "hydra.sweeper.storage=mine.journal", "hydra.sweeper.study_name=mine"]  # fmt: skip
     assert ctkd(*asked)[0] == 0
-    assert Path("mine.journal").exists()
+    assert optuna.load_study(
+        study_name="mine",
+        storage=optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend("mine.journal")
+        ),
+    ).best_value == max(trial.value for trial in trials(only()))
     code, _, err = ctkd(*asked)
     assert code == 2
     assert "study of that name already" in err
+    assert len(list(Path("outputs").iterdir())) == 1  # nothing is left of what was refused
 
 
 @pytest.mark.slow
