@@ -141,14 +141,8 @@ def test_the_search_finds_what_is_good(ctkd: Ctkd, story: Story) -> None:
 
 def test_an_interrupted_study_goes_on_as_if_it_had_not_been(ctkd: Ctkd, story: Story) -> None:
     """No trial is lost or repeated."""
-    asked = [
-        "run",
-        "-m",
-        *DIGITS,
-        *SPACE,
-        "hydra.sweeper.n_trials=8",
-        f"{SAMPLER}.n_startup_trials=3",
-    ]
+    few = ["hydra.sweeper.n_trials=8", f"{SAMPLER}.n_startup_trials=3"]
+    asked = ["run", "-m", *DIGITS, *SPACE, *few]
     assert ctkd(*asked)[0] == 0
     unbroken = [(trial.params, trial.value) for trial in trials(only())]
     only().rename("unbroken")
