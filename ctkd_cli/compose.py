@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hydra import compose as hydra_compose
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -20,7 +21,7 @@ from yaml import YAMLError
 
 from ctkd_cli.config_files import GROUPS, initialised, option_file, packaged_configs
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.overrides import ours, prepare, readable_part
+from ctkd_cli.overrides import ours, prepare, readable, readable_part, single_valued
 
 CONFIG_NAME = "config"
 SWEEP = "sweep"  # the key under which an experiment's YAML names what it runs over
@@ -47,7 +48,9 @@ def compose(overrides: Sequence[str]) -> Composed:
 def attempt(overrides: Sequence[str]) -> tuple[Composed, list[Problem]]:
     """Compose what can be read, with the problems of the rest, so that the typed settings can add
     theirs. Raises InputError when nothing can be composed."""
-    prepared, problems = readable_part(overrides)
+    single, several = single_valued(overrides)
+    prepared, unreadable = readable_part(single)
+    problems = [*several, *unreadable]
     with initialised():
         try:
             config = hydra_compose(CONFIG_NAME, overrides=prepared, return_hydra_config=True)
@@ -108,25 +111,62 @@ def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
     ]
 
 
-def swept(overrides: Sequence[str]) -> list[str]:
-    """What an experiment's own `sweep` adds to the overrides: lists of values for keys that the
-    user has not set."""
+@dataclass(frozen=True)
+class Plan:
+    """How a command line becomes jobs. overrides: the user's, with the lists of values that an
+    experiment's own `sweep` adds for keys that they have not set (adds: whether it did); search:
+    the settings of the sweeper."""
+
+    overrides: tuple[str, ...]
+    adds: bool = False
+    launcher: str = "basic"
+    sweeper: str = "basic"
+    search: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan(overrides: Sequence[str]) -> Plan:
+    """The plan of a command line. What is wrong with it is told when the settings are validated,
+    or, as InputError, here when it holds ranges that only a search can take."""
     prepared, problems = readable_part(overrides)
     if problems:
-        return []  # they are told when the settings are validated
+        if any(_is_range(override) for override in readable(overrides)):
+            raise InputError(*problems)
+        return Plan(tuple(overrides))
     with initialised():
+        parsed = ours(overrides)
+        lists = {override.key_or_group for override in parsed if override.is_sweep_override()}
+        single = [o for o in prepared if o.lstrip("+").partition("=")[0] not in lists]
         try:
-            config = hydra_compose(CONFIG_NAME, overrides=prepared)
-            found = OmegaConf.to_container(config)
-        except (HydraException, OmegaConfBaseException, YAMLError, InputError):
-            return []
-        given = {override.key_or_group for override in ours(overrides)}
-    values = found.get(SWEEP) if isinstance(found, dict) else None
-    return [
-        f"{key}={','.join(json.dumps(value) for value in each)}"
-        for key, each in (values or {}).items()
+            config = hydra_compose(CONFIG_NAME, overrides=single, return_hydra_config=True)
+            chosen = config.hydra.runtime.choices
+            search = OmegaConf.to_container(config.hydra.sweeper)
+            own = OmegaConf.to_container(config[SWEEP]) if SWEEP in config else {}
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            if any(map(_is_range, parsed)):
+                raise InputError(_cannot_compose(error)) from error
+            return Plan(tuple(overrides))
+        except InputError:  # a YAML that is not data
+            return Plan(tuple(overrides))
+    assert isinstance(search, dict)
+    assert isinstance(own, dict)
+    given = {override.key_or_group for override in parsed}
+    added = [
+        f"{key!s}={','.join(json.dumps(value) for value in each)}"
+        for key, each in own.items()
         if key not in given
     ]
+    return Plan(
+        overrides=(*overrides, *added),
+        adds=bool(added),
+        launcher=str(chosen.get("hydra/launcher")),
+        sweeper=str(chosen.get("hydra/sweeper")),
+        search={str(key): value for key, value in search.items()},
+    )
+
+
+def of_hydra(overrides: Sequence[str]) -> list[str]:
+    """The overrides that are Hydra's own."""
+    return [o for o in overrides if o.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
@@ -137,10 +177,19 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
             batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         except HydraException as error:
             raise InputError(
-                Problem("this cannot be swept over", where="command line", got=str(error))
+                Problem(
+                    "this cannot be swept over",
+                    where="command line",
+                    got=str(error),
+                    remedy="hydra/sweeper=optuna, which searches ranges; or a list of values",
+                )
             ) from None
-    fixed = [o for o in overrides if o.startswith(("hydra.", "hydra/", "+hydra.", "++hydra."))]
+    fixed = of_hydra(overrides)
     return [[*job, *fixed] for batch in batches for job in batch]
+
+
+def _is_range(override: Override) -> bool:
+    return override.is_sweep_override() and not override.is_discrete_sweep()
 
 
 def _short_name(file: Path) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra import initialize
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -40,6 +41,7 @@ GROUPS = (
     "controls",
     "experiment",
 )
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 CONFIG_DIR_VARIABLE = "CTKD_CONFIG_DIR"  # how jobs in other processes find the user's directory
 
 
@@ -153,9 +155,16 @@ class CtkdSearchPath(SearchPathPlugin):
 
 
 def register_plugins() -> None:
-    """Make the two plugins above known to Hydra in this process."""
+    """Make the plugins above, our launchers and our search known to Hydra in this process."""
+    from ctkd_cli import launchers, search
+
     Plugins.instance().register(TaskAliases)
     Plugins.instance().register(CtkdSearchPath)
+    # It would compose every job once more before the first begins; all have been validated.
+    basic: Any = Plugins.instance().class_name_to_class[BASIC_SWEEPER]
+    basic.validate_batch_is_legal = lambda sweeper, batch: None
+    launchers.register()
+    search.register()
 
 
 @contextmanager

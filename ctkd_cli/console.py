@@ -32,7 +32,7 @@ from ctkd_cli.rundir import Display
 
 BAR = 16  # cells of a bar
 QUIET_SECONDS = 15.0  # plain display: the longest silence within a stage
-WATCHED_VARIABLE = "CTKD_WATCHED"  # set for the jobs of a sweep, which shows them all together
+WATCHED_VARIABLE = "CTKD_WATCHED"  # the process that shows all jobs of a sweep together
 SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 
 
@@ -40,7 +40,7 @@ SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
 def display(titles: Sequence[str]) -> Iterator[Display]:
     """A display for a run with the stages called `titles`."""
     hush_libraries()
-    if os.environ.get(WATCHED_VARIABLE) or not parallel.is_main():
+    if os.environ.get(WATCHED_VARIABLE) == str(os.getpid()) or not parallel.is_main():
         yield SilentDisplay()
     elif is_terminal():
         with LiveDisplay(titles) as live:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -52,6 +53,24 @@ def readable_part(overrides: Sequence[str]) -> tuple[list[str], list[Problem]]:
     return prepared, problems
 
 
+def single_valued(overrides: Sequence[str]) -> tuple[list[str], list[Problem]]:
+    """The overrides that do not give several values, and a problem for each that does."""
+    with initialised():
+        parsed, _ = _parse(overrides)
+    several = {text: override for text, override in parsed if override.is_sweep_override()}
+    problems = [
+        Problem(
+            "several values are a sweep",
+            where=override.key_or_group,
+            got=text,
+            remedy=f"ctkd run -m {shlex.quote(text)}; or, for one text with a comma in it, "
+            f'"{_quote(text)}"',
+        )
+        for text, override in several.items()
+    ]
+    return [text for text in overrides if text not in several], problems
+
+
 def as_typed(prepared: Sequence[str]) -> list[str]:
     """Prepared overrides as a user would write them."""
     texts = [text.removeprefix("++") for text in prepared]
@@ -68,6 +87,12 @@ def ours(overrides: Sequence[str]) -> list[Override]:
     if problems:
         raise InputError(*problems)
     return [override for _, override in parsed if _is_ours(override)]
+
+
+def readable(overrides: Sequence[str]) -> list[Override]:
+    """Those that can be read."""
+    with initialised():
+        return [override for _, override in _parse(overrides)[0]]
 
 
 def _is_ours(override: Override) -> bool:
@@ -91,16 +116,29 @@ def _parse(overrides: Sequence[str]) -> tuple[list[tuple[str, Override]], list[P
                 quoted = _quote(text)
                 parsed.append((quoted, parser.parse_overrides([quoted])[0]))
             except HydraException:
-                problems.append(
-                    Problem(
-                        "this override cannot be read",
-                        where="command line",
-                        got=text,
-                        allowed="KEY=VALUE",
-                        remedy=f"({str(error).splitlines()[0]})",
-                    )
-                )
+                problems.append(_unreadable(text, str(error).splitlines()[0]))
     return parsed, problems
+
+
+def _unreadable(text: str, reason: str) -> Problem:
+    if "=" in text:
+        return Problem(
+            "this override cannot be read",
+            where="command line",
+            got=text,
+            allowed="KEY=VALUE",
+            remedy=f"({reason})",
+        )
+    choices = {option: f"{group}={option}" for group in GROUPS for option in options(group)}
+    close = nearest(text, [*GROUPS, *choices])
+    return Problem(
+        "this word is no setting",
+        where="command line",
+        got=text,
+        allowed="KEY=VALUE, such as lambda=0.5 or loss=hint",
+        nearest=choices.get(close, f"{close}=..." if close else ""),
+        remedy="ctkd list",
+    )
 
 
 def _is_section(key: str) -> bool:

@@ -30,6 +30,7 @@ from ctkd_cli import task as tasks
 from ctkd_cli.cache import link_tree
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
+from ctkd_cli.pruning import Pruned
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
 from ctkd_cli.rundir import RunDirectory, Turn
 from ctkd_cli.teacher import Teacher, arm_of, listen
@@ -191,6 +192,9 @@ def _running(
                 f"ctkd resume {shlex.quote(str(directory))}"
             )
             rundir.finish("interrupted")
+            raise
+        except Pruned as hopeless:
+            rundir.finish("pruned", str(hopeless))
             raise
         except BaseException as error:
             rundir.finish("failed", f"{type(error).__name__}: {error}")

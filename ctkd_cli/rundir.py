@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from ctkd_cli import interruption
+from ctkd_cli import interruption, pruning
 from ctkd_cli.printable import printable
 from ctkd_cli.progress import Progress
 from ctkd_cli.tracking import Tracker, tracked
@@ -70,6 +70,7 @@ class RunDirectory:
         line = {"time": _now(), "stage": stage, "event": event, **seed, **figures}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        pruning.tell(line)
 
     def note(self, message: str) -> None:
         """Tell the user something, now and in run.log."""

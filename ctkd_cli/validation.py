@@ -9,6 +9,18 @@ from pydantic_core import ErrorDetails
 
 from ctkd_cli.errors import Problem, nearest
 
+IN_WORDS = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+}
+
 
 class Refused(ValueError):
     """Raised by a validator of ours that knows what to say better than pydantic does."""
@@ -48,8 +60,11 @@ def _problem(owner: type[BaseModel], where: str, branches: list[ErrorDetails]) -
         )
     if details["type"] == "missing":
         return Problem("missing setting", where=where, remedy=f"{where}=VALUE")
-    said = (branch["msg"].replace("Input should be ", "") for branch in branches)
-    needs = [message.removeprefix("Value error, ") for message in said]
+    needs = [
+        IN_WORDS.get(branch["type"])
+        or branch["msg"].replace("Input should be ", "").removeprefix("Value error, ")
+        for branch in branches
+    ]
     return Problem(
         f"{where} has a value that it cannot take",
         where=where,

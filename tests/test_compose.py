@@ -205,8 +205,25 @@ def test_what_is_no_override(override: str) -> None:
 
 
 def test_a_sweep_is_refused_where_one_job_is_meant() -> None:
-    refused("seed=1,2")
+    (problem,) = refused("seed=1,2")
+    assert problem.where == "seed"
+    assert problem.remedy.startswith("ctkd run -m seed=1,2; ")
+    assert "\"seed='1,2'\"" in problem.remedy
+    assert "++" not in str(problem)
     refused("loss=glob(*)")
+    told = refused("seed=1,2", "lambda=interval(0,1)", "loss=hnit")
+    assert [problem.where for problem in told] == ["seed", "lambda", "loss"]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("smoke", "experiment=smoke"), ("hnit", "loss=hint"), ("losss", "loss=..."), ("qqqqq", "")],
+)
+def test_a_word_that_is_no_setting(word: str, meant: str) -> None:
+    (problem,) = refused(word)
+    assert problem.got == word
+    assert problem.nearest == meant
+    assert "KEY=VALUE" in problem.allowed
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ NEEDS = {
     "bridge=graph": ["bridge.path=news_topics"],
 }
 ON_THREE_SHARED_LABELS = {"loss=dkd", "loss=kl_std"}  # refused with two, and tested to be
-SWEEPS = {"experiment=label_curve"}  # run in sweep/test_summary.py
+SWEEPS = {"experiment=label_curve", "experiment=tune"}  # run in tests of their own
 ON_A_GPU = {"device=cuda"}  # refused elsewhere, and tested to be
 
 

@@ -62,16 +62,20 @@ def test_every_command_of_the_tour_works(
         if arguments[0] == "run":
             if "label_curve" in command:
                 arguments += ["seeds=1", "student=minilm_l2"]
+            if "tune" in command:
+                arguments += ["student=minilm_l2"]
             arguments += [o for o in QUICK if "target=files" not in command or "limit" not in o]
         code, out, err = ctkd(*arguments)
         assert code == 0, f"{command}\n{err}"
         assert out, command
 
 
-DOCS = ROOT / "docs" / "losses-and-bridges.md"
+DOCS = ROOT / "docs"
+SHOWN = commands((DOCS / "losses-and-bridges.md").read_text())
+SLOW = commands((DOCS / "sweeps.md").read_text())
 
 
-@pytest.mark.parametrize("command", commands(DOCS.read_text()))
+@pytest.mark.parametrize("command", SHOWN + [pytest.param(c, marks=pytest.mark.slow) for c in SLOW])
 def test_every_command_of_the_docs_works(ctkd: Ctkd, command: str) -> None:
     words = shlex.split(command)
     assert words[0] == "ctkd"

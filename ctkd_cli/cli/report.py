@@ -20,6 +20,7 @@ def report(
       ctkd report outputs/RUN
     """
     from ctkd_cli.reports import print_summary, write_reports
+    from ctkd_cli.search.findings import tell_best
     from ctkd_cli.sweep import summarise
 
     jobs = sorted(path.parent for path in run.glob("*/predictions.parquet"))
@@ -27,5 +28,6 @@ def report(
         write_reports(directory)
     if jobs:
         summarise(run)
+        tell_best(run)
     else:
         print_summary(run)

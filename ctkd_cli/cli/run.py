@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,15 +23,15 @@ from ctkd_cli.rundir import SWEEP_FILE
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from ctkd_cli.compose import Plan
     from ctkd_cli.experiment import Experiment
+    from ctkd_cli.search.space import Space
 
 # Hydra's own flags that only show something. Those that would run a job are left out: a job starts
 # below, validated and in a directory of its own.
 SHOWS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 DETAILS = ("--resolve", "--package", "-p")
 OUTPUTS_VARIABLE = "CTKD_OUTPUTS"
-RESUME_VARIABLE = "CTKD_RESUME"  # set for the jobs of a sweep that is resumed
-OBJECTIVE = "distilled/macro_f1"  # what a sweeper would maximise
 
 
 def run(
@@ -50,10 +50,12 @@ def run(
       ctkd run loss=hint lambda=0.5 seed=2
       ctkd run target=files target.train=my.csv target.label=stars
       ctkd run -m lambda=0,0.3,1 seed=1,2,3,4,5
+      ctkd run -m lambda=0,0.3,1 hydra/launcher=joblib hydra.launcher.n_jobs=4
+      ctkd run experiment=tune
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
-    from ctkd_cli import compose
+    from ctkd_cli import compose, launchers, search
 
     use_config_dir(config_dir)
     given = list(overrides or [])
@@ -62,11 +64,34 @@ def run(
         _require_known(flags)
         _show([*(["-m"] if multirun else []), *given])
         return
-    swept = compose.swept(given)
-    if multirun or swept:
-        _sweep([*given, *swept])
+    plan = compose.plan(given)
+    launchers.require(plan.launcher)
+    _require_own_processes(plan)
+    if plan.sweeper == search.NAME and (space := _space(plan)).dimensions:
+        _search(plan, space)
+    elif multirun or plan.adds:
+        _sweep(plan)
     else:
         _single(given)
+
+
+def _require_own_processes(plan: Plan) -> None:
+    """Raise InputError for torchrun together with what starts processes of its own."""
+    chosen = {"hydra/launcher": plan.launcher, "hydra/sweeper": plan.sweeper}
+    others = {key: option for key, option in chosen.items() if option != "basic"}
+    if parallel.world() > 1 and others:
+        raise InputError(
+            *(
+                Problem(
+                    "torchrun's processes train one model after the other, together",
+                    where=key,
+                    got=option,
+                    allowed=f"{key}=basic",
+                    remedy="start it without torchrun",
+                )
+                for key, option in others.items()
+            )
+        )
 
 
 def _single(overrides: list[str]) -> None:
@@ -88,59 +113,124 @@ def _single(overrides: list[str]) -> None:
         raise _failures[0]
 
 
-def _sweep(overrides: list[str]) -> None:
-    from ctkd_cli.compose import jobs
+def _sweep(plan: Plan) -> None:
+    from ctkd_cli import compose, search
+
+    if plan.sweeper == search.NAME:
+        raise InputError(
+            Problem(
+                "there is nothing to search",
+                where="hydra/sweeper",
+                allowed="at least one range of values, such as "
+                "'lambda=tag(log,interval(0.1,10))' or 'loss=choice(hint,probe_kl)'",
+                remedy="ctkd run experiment=tune",
+            )
+        )
+    jobs = compose.jobs(plan.overrides)
+    experiment, *_ = _validate(jobs)
+    _jobs(plan.overrides, _new_sweep(plan, experiment, {"jobs": jobs}), jobs)
+
+
+def _search(plan: Plan, space: Space) -> None:
+    from ctkd_cli.search import study
+
+    experiment, *_ = _validate([*map(list, space.corners())], study.problems(plan.search))
+    _require_validation(experiment)
+    study.require_new(plan.search)
+    directory = _new_sweep(plan, experiment, {"search": dict(plan.search)})
+    _jobs(plan.overrides, directory, plan.search["n_trials"])
+
+
+def _space(plan: Plan) -> Space:
+    from ctkd_cli import search
+
+    search.require()
+    from ctkd_cli.search.space import Space
+
+    return Space.read(plan.overrides, plan.search["params"])
+
+
+def _require_validation(experiment: Experiment) -> None:
+    """Raise InputError when there is nothing but test to choose settings on."""
+    from ctkd_cli import task
+
+    if not len(task.load(experiment.target, experiment.seed).validation):
+        raise InputError(
+            Problem(
+                "settings are chosen on validation, never on test, and this target has no "
+                "validation split",
+                where="target.validation_size",
+                got=str(getattr(experiment.target, "validation_size", None)),
+                allowed="a number of examples per class, or a share of train",
+                remedy="target.validation_size=8",
+            )
+        )
+
+
+def _new_sweep(plan: Plan, experiment: Experiment, what: Mapping[str, Any]) -> Path:
+    """A directory for a sweep, which tells what was asked for."""
     from ctkd_cli.config_files import user_config_dir
     from ctkd_cli.rundir import write_atomically
 
-    every = jobs(overrides)
-    experiments = _validate(every)
-    named = _named_by_user(overrides, "hydra.sweep.dir")
-    directory = named or parallel.share(
-        claim(outputs(), experiments[0].name) if parallel.is_main() else Path()
+    directory = _named_by_user(plan.overrides, "hydra.sweep.dir")
+    directory = directory or parallel.share(
+        claim(outputs(), experiment.name) if parallel.is_main() else Path()
     )
-    if parallel.is_main():
-        directory.mkdir(parents=True, exist_ok=True)
-        asked = {"overrides": overrides, "config_dir": user_config_dir(), "jobs": every}
-        write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
-    _jobs(overrides, directory, every)
+    if not parallel.is_main():
+        return directory
+    directory.mkdir(parents=True, exist_ok=True)
+    asked = {"overrides": list(plan.overrides), "config_dir": user_config_dir(), **what}
+    write_atomically(directory / SWEEP_FILE, yaml.safe_dump(asked, allow_unicode=True))
+    return directory
 
 
-def _jobs(overrides: list[str], directory: Path, jobs: list[list[str]], *more: str) -> None:
-    """Let Hydra run the jobs of a sweep. Raises SweepIncomplete when some did not end."""
+def _jobs(
+    overrides: Sequence[str], directory: Path, jobs: Sequence[Sequence[str]] | int, *more: str
+) -> None:
+    """Let Hydra run the jobs of a sweep. jobs: the overrides of each, or how many there will be.
+    Raises SweepIncomplete when some did not end."""
     from ctkd_cli.console import WATCHED_VARIABLE
     from ctkd_cli.overrides import prepare
+    from ctkd_cli.search.findings import tell_best
     from ctkd_cli.sweep import summarise
     from ctkd_cli.sweep.display import shown
 
-    _failures.clear()
-    watched = f"+hydra.job.env_set.{WATCHED_VARIABLE}='1'"
+    watched = f"+hydra.job.env_set.{WATCHED_VARIABLE}='{os.getpid()}'"
     try:
-        with shown(directory, jobs):
+        with shown(directory, None if isinstance(jobs, int) else jobs):
             named = _override("hydra.sweep.dir", directory)
             _hydra(["-m", *prepare(overrides), *more, watched, named])
     finally:
         failed = summarise(directory) if parallel.is_main() else []
-    if failed:
+        if parallel.is_main():
+            tell_best(directory)
+    n_jobs = jobs if isinstance(jobs, int) else len(jobs)
+    n_failed = max(len(failed), n_jobs - sum(1 for _ in directory.glob("**/status.json")))
+    if n_failed and parallel.is_main():
+        first = f"; the first is {failed[0].name}" if failed else ", and left no word"
         raise SweepIncomplete(
-            f"{len(failed)} of {len(jobs)} jobs did not end; the first is {failed[0].name}\n"
+            f"{n_failed} of {n_jobs} jobs did not end{first}\n"
             f"  remedy:  ctkd resume {shlex.quote(str(directory))}"
         )
-    if _failures:  # of a job that may not even leave word in its directory
-        raise _failures[0]
 
 
 def resume_sweep(directory: Path) -> None:
     """Run the jobs of a sweep that are not complete. Raises as `run` does."""
-    from ctkd_cli.compose import jobs
+    from ctkd_cli import compose, launchers, search
 
     asked = _read_yaml(directory / SWEEP_FILE)
     if folder := asked.get("config_dir"):
         use_config_dir(Path(folder))
-    overrides = asked["overrides"]
-    every = jobs(overrides)
-    _validate(every)
-    _jobs(overrides, directory, every, f"+hydra.job.env_set.{RESUME_VARIABLE}='1'")
+    plan = compose.plan(asked["overrides"])
+    launchers.require(plan.launcher)
+    again = f"+hydra.job.env_set.{launchers.RESUME_VARIABLE}='1'"
+    if plan.sweeper != search.NAME:
+        jobs = compose.jobs(plan.overrides)
+        _validate(jobs)
+        _jobs(plan.overrides, directory, jobs, again)
+        return
+    _validate([*map(list, _space(plan).corners())])
+    _jobs(plan.overrides, directory, plan.search["n_trials"], again)
 
 
 def resume_run(directory: Path) -> None:
@@ -190,12 +280,12 @@ def _read_yaml(path: Path) -> Any:
         ) from None
 
 
-def _validate(jobs: Sequence[Sequence[str]]) -> list[Experiment]:
-    """Every job's settings, or all problems of all jobs at once."""
+def _validate(jobs: Sequence[Sequence[str]], others: Sequence[Problem] = ()) -> list[Experiment]:
+    """Every job's settings, or all problems of all jobs at once, with those found by others."""
     from ctkd_cli.experiment import of_overrides
 
     experiments: list[Experiment] = []
-    problems: list[Problem] = []
+    problems = list(others)
     for overrides in jobs:
         try:
             experiments.append(of_overrides(overrides))
@@ -317,11 +407,11 @@ def _hydra(arguments: list[str]) -> None:
         sys.argv = started_with
 
 
-_failures: list[Exception] = []  # of jobs that ran in this process
+_failures: list[Exception] = []  # of a run in this process; a sweep's are told by its files
 
 
 def _job(config: DictConfig) -> float:
-    """One job of a sweep, or the only one. Returns what a sweeper would maximise.
+    """One job of a sweep, or the only one. Returns its score, for sweepers that ask for it.
 
     Failures are kept from Hydra, which would print them in its own way and, in a sweep, stop: the
     job's status.json tells of them.
@@ -332,10 +422,13 @@ def _job(config: DictConfig) -> float:
 
     from ctkd_cli.compose import SWEEP
     from ctkd_cli.experiment import load
+    from ctkd_cli.launchers import RESUME_VARIABLE
     from ctkd_cli.overrides import as_typed
+    from ctkd_cli.pruning import Pruned
     from ctkd_cli.reports import print_summary
     from ctkd_cli.run import run as run_experiment
     from ctkd_cli.rundir import write_refusal
+    from ctkd_cli.search import OBJECTIVE
 
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
@@ -348,13 +441,17 @@ def _job(config: DictConfig) -> float:
         experiment = load({str(key): value for key, value in settings.items()})
         if os.environ.get(RESUME_VARIABLE):
             if is_complete(directory, experiment):
-                return float(json.loads((directory / "metrics.json").read_text())[OBJECTIVE])
+                metrics = json.loads((directory / "metrics.json").read_text())
+                return float(metrics.get(OBJECTIVE, float("nan")))
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
-        metrics = run_experiment(experiment, directory, typed)
+        with _judged(job, experiment):
+            metrics = run_experiment(experiment, directory, typed)
         if job.mode is not RunMode.MULTIRUN and parallel.is_main():
             print_summary(directory)  # a sweep shows its jobs together
-        return metrics[OBJECTIVE]
+        return metrics.get(OBJECTIVE, float("nan"))
+    except Pruned:
+        return float("nan")
     except Exception as error:
         if parallel.world() > 1:
             raise  # the other processes wait for this one, until it ends
@@ -362,6 +459,24 @@ def _job(config: DictConfig) -> float:
         if job.mode is RunMode.MULTIRUN and not (directory / "status.json").exists():
             write_refusal(directory, typed, str(error))
         return float("nan")
+
+
+@contextlib.contextmanager
+def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
+    """A trial of a search may be pruned; other jobs may not. job: Hydra's settings of it."""
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from ctkd_cli import search
+
+    if job.mode is not RunMode.MULTIRUN or job.runtime.choices["hydra/sweeper"] != search.NAME:
+        yield
+        return
+    from ctkd_cli.search.judge import judged
+
+    settings: Any = OmegaConf.to_container(job.sweeper)
+    with judged(settings, Path(job.sweep.dir), job.job.num, experiment.seeds):
+        yield
 
 
 def _remove_if_empty(directory: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ctkd_cli.printable import printable
-from ctkd_cli.reports import plots, sweep_plots
+from ctkd_cli.reports import plots, search_plots, sweep_plots
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.html import data_uri, environment
 from ctkd_cli.rundir import write_atomically
@@ -24,7 +24,7 @@ LINES = "A line per setting, coloured by macro-F1 on {}; lines through one value
 
 def write(sweep: Sweep) -> None:
     """Write sweep.html and its pictures as PNG files into the sweep's folder."""
-    pictures = _pictures(sweep)
+    pictures = _pictures(sweep) | search_plots.pictures(sweep.directory)
     for name, (figure, _) in pictures.items():
         write_atomically(sweep.directory / f"{name}.png", plots.png(figure))
     templates = environment()

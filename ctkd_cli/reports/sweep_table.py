@@ -12,7 +12,7 @@ from ctkd_cli.printable import printable, printable_lines
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.terminal import settings_table
 from ctkd_cli.sweep.directory import MANY
-from ctkd_cli.sweep.job import NOT_BEGUN, shortened
+from ctkd_cli.sweep.job import NOT_BEGUN, PRUNED, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,6 +50,8 @@ def _show_failures(sweep: Sweep, console: Console) -> None:
         console.print(again, soft_wrap=True)
     if (more := len(failed) - FAILURES) > 0:
         console.print(Text(f"and {more} more, see sweep.html", style="red"))
+    if pruned := [job.name for job in sweep.jobs if job.status == PRUNED]:
+        console.print(Text(f"pruned, below the median of the others: {', '.join(pruned)}"))
     if stopped:
         console.print(Text(f"{len(stopped)} of {len(sweep.jobs)} jobs were stopped or not begun"))
         console.print(Text(f"finish: {printable(sweep.resume)}"), soft_wrap=True)

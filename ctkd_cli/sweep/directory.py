@@ -49,7 +49,7 @@ class Sweep:
 
     @cached_property
     def failed(self) -> list[Job]:
-        return [job for job in self.jobs if not job.ended]
+        return [job for job in self.jobs if job.failed]
 
     @cached_property
     def varied(self) -> list[str]:

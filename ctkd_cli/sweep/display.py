@@ -20,6 +20,7 @@ from rich.text import Text
 from ctkd_cli import parallel
 from ctkd_cli.console import format_figures, is_terminal
 from ctkd_cli.printable import printable
+from ctkd_cli.sweep.job import PRUNED
 from ctkd_cli.sweep.watch import Sight, Watch
 
 INTERVAL = 1.0  # seconds between two looks
@@ -144,7 +145,7 @@ def table(
 ) -> RenderableType:
     """So many rows at most: those that run first, then the last that failed."""
     running = [job for job in jobs if job.status == "running"]
-    failed = [job for job in jobs if job.status not in ("running", "complete")]
+    failed = [job for job in jobs if job.status not in ("running", "complete", PRUNED)]
     shown = running[:rows]
     shown += failed[-(rows - len(shown)) :] if rows > len(shown) else []
     lines = Table.grid(padding=(0, 2), expand=True)

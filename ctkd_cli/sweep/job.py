@@ -17,6 +17,7 @@ from ctkd_cli.rundir import last_word
 
 VALIDATION = "distilled/validation_macro_f1"  # what settings are chosen by
 NOT_BEGUN = "not begun"
+PRUNED = "pruned"  # by a search, as hopeless
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.status == "complete"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it should have ended and did not; a search gives up some on purpose."""
+        return self.status not in ("complete", PRUNED)
 
     def of_seeds(self, arm: str) -> dict[int, float]:
         """An arm's macro-F1, by seed."""
