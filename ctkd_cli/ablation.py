@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ctkd_cli.arms import Arm
@@ -21,7 +21,7 @@ def leave_one_out(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
-    pool: Split,
+    pool: Callable[[], Split],
     voices: Sequence[Voice],
     rundir: RunDirectory,
 ) -> Iterator[Arm]:
@@ -33,6 +33,6 @@ def leave_one_out(
         rest = [voice for voice in voices if voice.name != left_out]
         if experiment.fusion == "merge":
             others = {name: task for name, task in sources.items() if name != left_out}
-            heard = hear(experiment, taught(experiment, others), pool, rundir)
+            heard = hear(experiment, taught(experiment, others), pool(), rundir)
             rest = [voice for _, voice in heard.values()]
         yield Arm(f"{WITHOUT}{left_out}", **cross(experiment, target, rest).as_heard)

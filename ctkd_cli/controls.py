@@ -19,7 +19,7 @@ The last two train no student: their model at test time is as large as the teach
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,12 +55,12 @@ def of(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
-    pool: Split,
+    pool: Callable[[], Split],
     crossing: Crossing,
     rundir: RunDirectory,
 ) -> Iterator[Arm | Answered]:
     """The control arms that an experiment asks for, each made ready when its turn comes. `sources`
-    have a teacher each, which said what came over in `crossing` of the inputs in `pool`."""
+    have a teacher each, which said what came over in `crossing` of the inputs that `pool` makes."""
     for name in experiment.controls.arms:
         arm = Arm(name, "control")
         if name in ("stilts", STILTS_DISTILLED):
@@ -76,7 +76,7 @@ def of(
         elif name in PROBED:
             yield _probe(experiment, sources, target, pool, rundir, name)
         else:
-            heard = hear(experiment, sources, pool, rundir, TEACHERS[name])
+            heard = hear(experiment, sources, pool(), rundir, TEACHERS[name])
             voices = [voice.probed(target) for _, voice in heard.values()]
             yield replace(arm, **cross(experiment, target, voices).as_heard)
 
@@ -103,12 +103,12 @@ def _probe(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
-    pool: Split,
+    pool: Callable[[], Split],
     rundir: RunDirectory,
     name: str,
 ) -> Answered:
     """A linear probe on what teachers see in the test inputs, their features side by side."""
-    heard = hear(experiment, sources, pool, rundir, PROBED[name])
+    heard = hear(experiment, sources, pool(), rundir, PROBED[name])
     train, test = [], []
     for teacher, voice in heard.values():
         train.append(voice.knowledge.of(target.train.ids)[1][:])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +63,9 @@ def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Ma
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
-        pool = target_pool(*targets)
+        pool = partial(target_pool, *targets)
         memory.give_back()
-        heard = source_side.hear(experiment, taught, pool, rundir)
+        heard = source_side.hear(experiment, taught, pool(), rundir)
         said = list(_teachers_say(experiment, taught, heard, rundir))
         classroom = None
         for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
@@ -99,7 +100,7 @@ def _taught(
     sources: Mapping[str, Task],
     taught: Mapping[str, Task],
     heard: Mapping[str, tuple[Teacher, Voice]],
-    pool: Split,
+    pool: Callable[[], Split],
     rundir: RunDirectory,
 ) -> Iterator[pa.Table]:
     """One seed: what crosses the bridge, and every arm on target test."""

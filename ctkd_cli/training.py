@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.base import Encoded, Kind
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+FORGET = 20  # steps after which pages of mapped files are let go
 LOGGED = 50  # how many points of a training's curve are kept
 
 
@@ -236,8 +237,9 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
         self._stage.progress(step, self._steps, **self.figures)
-        if self.is_due(step):
+        if step % FORGET == 0:
             memory.forget_pages()
+        if self.is_due(step):
             scheduler = kwargs.get("lr_scheduler")
             rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
             self._stage.event(

@@ -103,7 +103,7 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     if loss == ALONE:
         arm = arms.Arm("alone")
     elif loss == STILTS:
-        (arm,) = controls.of(experiment, sources, target, pool, crossing, rundir)
+        (arm,) = controls.of(experiment, sources, target, lambda: pool, crossing, rundir)
     predicted = room.outcome(arm, rundir).logits.argmax(axis=1)
     return float(f1_score(target.test.labels, predicted, average="macro"))
 
