@@ -273,22 +273,16 @@ def test_a_storage_of_ones_own(ctkd: Ctkd, story: Story) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_trials(ctkd: Ctkd, tmp_path: Path) -> None:
-    asked = [
-        "run",
-        "-m",
-        *DIGITS,
-        *SPACE,
-        "hydra.sweeper.n_trials=6",
-        f"{SAMPLER}.n_startup_trials=3",
-    ]
+    few = ["hydra.sweeper.n_trials=6", f"{SAMPLER}.n_startup_trials=3"]
+    asked = ["run", "-m", *DIGITS, *SPACE, *few, "hydra.sweep.dir=outputs/one"]
     assert ctkd(*asked)[0] == 0
     unbroken = [trial.params for trial in trials(only())]
     only().rename("unbroken")
     environment = {**os.environ, "CTKD_CACHE": str(tmp_path / "other")}
     command = [sys.executable, "-m", "ctkd_cli"]
     for seconds in (6.0, 7.0, 8.0, 9.0, 10.0):
-        begun = any(Path("outputs").glob("*/optuna.journal"))
-        words = ["resume", str(only())] if begun else asked
+        begun = Path("outputs/one/sweep.yaml").exists()
+        words = ["resume", "outputs/one"] if begun else asked
         process = subprocess.Popen(
             [*command, *words],
             env=environment,
@@ -298,6 +292,6 @@ def test_killed_at_any_moment_it_ends_with_the_same_trials(ctkd: Ctkd, tmp_path:
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run([*command, "resume", str(only())], env=environment, check=True)
+    subprocess.run([*command, "resume", "outputs/one"], env=environment, check=True)
     assert [trial.params for trial in trials(only())] == unbroken
     assert all(trial.state.name == "COMPLETE" for trial in trials(only()))
