@@ -96,6 +96,8 @@ def _train(
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+    shares = {"padding_share": round(batches.padding_share(plan, lesson.encoded.lengths), 4)}
+    stage.event("batches", arm=arm, steps=len(plan), **shares)
     arguments = _arguments(
         training, device, seed, len(plan), lesson.validation is not None, scratch
     )

@@ -65,6 +65,7 @@ def render(results: Results, verdict: Verdict) -> str:
             },
             ledger=ledger(results),
             conflicts=conflicts(results),
+            padding=_padding(results),
             sources=_sources(results),
             scores=transfer.COLUMNS,
             judged=hint_judged(results),
@@ -79,6 +80,12 @@ def render(results: Results, verdict: Verdict) -> str:
             seconds=results.seconds(),
         )
     )
+
+
+def _padding(results: Results) -> float | None:
+    """The share in the distilled student's batches; None in runs that did not note it."""
+    noted = all("padding_share" in each for each in results.scores["distilled"].values())
+    return results.mean("distilled", "padding_share") if noted else None
 
 
 def environment() -> jinja2.Environment:

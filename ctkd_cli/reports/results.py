@@ -113,11 +113,14 @@ class Results:
 
     def _scores(self, arm: str, seed: int) -> dict[str, float]:
         """As predicted; `validation_...` and, at the temperature fitted there, `..._scaled` where
-        there is a validation split; and for students how far they agree with the teacher."""
+        there is a validation split; and for students how far they agree with the teacher, and how
+        much of their batches was padding."""
         gold, probabilities = self.gold_rows(arm, seed), self.probabilities(arm, seed)
         predicted = self._indices(arm, self.rows(arm, seed)["predicted"].to_pylist())
         found = score(gold, predicted, probabilities)
         found |= self.on_validation.get((arm, seed), {})
+        if (share := self.padding.get((arm, seed))) is not None:
+            found["padding_share"] = share
         if temperature := self.temperatures.get((arm, seed)):
             honest = confidence_scores(gold, scaled(probabilities, temperature))
             found |= {f"{name}_scaled": value for name, value in honest.items()}
@@ -193,6 +196,15 @@ class Results:
         return {
             self._arm_and_seed(event): event["value"]
             for event in self._named("evaluation", "temperature")
+        }
+
+    @cached_property
+    def padding(self) -> dict[tuple[str, int], float]:
+        """The share of padding in a student's batches, by arm and seed."""
+        return {
+            (event["arm"], event["seed"]): event["padding_share"]
+            for event in self.events
+            if event["event"] == "batches" and "seed" in event
         }
 
     @cached_property
