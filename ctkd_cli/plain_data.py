@@ -10,11 +10,45 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import yaml
+
 from ctkd_cli.errors import Problem
 
+MOST_CHARACTERS, MOST_VALUES = 2**20, 2**14  # of a YAML; more is no file of settings
+DEEPEST = 50
 TARGET = "_target_"
 INNERMOST = re.compile(r"\$\{([^{}]*)\}")
 HYDRA_RESOLVERS = ("now", "hydra")  # may name a directory in `hydra.*`; settings take none
+
+
+def require_bounded(text: str) -> None:
+    """Raise ValueError for a YAML that is too large, its aliases written out: a few lines of them
+    can stand for more values than memory holds. Raises yaml.YAMLError for what is no YAML."""
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"this YAML is too large: more than {MOST_CHARACTERS:,} characters")
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            total += sizes.get(str(event.anchor), 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        if total > MOST_VALUES:
+            raise ValueError(
+                f"this YAML is too large: it stands for more than {MOST_VALUES:,} values"
+            )
+        if len(open_nodes) > DEEPEST:
+            raise ValueError(f"this YAML is nested too deeply: more than {DEEPEST} levels")
 
 
 def in_override(text: str, of_hydra: bool) -> Iterator[Problem]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ctkd_cli import (
     ablation,
     arms,
-    compatibility,
     console,
     controls,
     devices,
@@ -20,10 +19,8 @@ from ctkd_cli import (
     predictions,
     record,
     reports,
-    tracking,
 )
 from ctkd_cli import sources as source_side
-from ctkd_cli import task as tasks
 from ctkd_cli.cache import link_tree
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
@@ -35,25 +32,19 @@ from ctkd_cli.terms import Crossing, Voice, cross
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ctkd_cli.door import Admitted
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.task import Split, Task
 
 
-def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
+def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
     """Run an experiment and leave its run directory. Returns the figures of metrics.json.
 
-    Raises InputError before anything is trained or written when the settings and the data do not
-    go together; RunFailed when the run began and could not end; Interrupted.
+    Raises RunFailed when the run began and could not end; Interrupted.
     """
-    sources = source_side.load(experiment)
-    turns = experiment.turns()
-    targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
-    taught = source_side.taught(experiment, sources)
-    for target in targets:
-        compatibility.require(experiment, taught, target)
-    devices.resolve(experiment.device)
+    experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
+    turns, targets = admitted.turns, admitted.targets
     devices.set_threads(experiment.device)
-    tracking.require(experiment.tracker)
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)

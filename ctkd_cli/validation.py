@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from reprlib import Repr
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ctkd_cli.errors import Problem, nearest
+
+SHOWN = Repr()  # whatever was given, in a line or two
+SHOWN.maxstring = SHOWN.maxother = 200
 
 
 class Refused(ValueError):
@@ -53,7 +57,7 @@ def _problem(owner: type[BaseModel], where: str, branches: list[ErrorDetails]) -
     return Problem(
         f"{where} has a value that it cannot take",
         where=where,
-        got=repr(details["input"]),
+        got=SHOWN.repr(details["input"]),
         allowed=" or ".join(dict.fromkeys(needs)),
     )
 

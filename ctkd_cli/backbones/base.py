@@ -59,6 +59,13 @@ class Backbone(Component):
             )
         )
 
+    def require_files(self) -> None:
+        """Raise InputError when the model's files are not there, or torn; without importing
+        torch."""
+
+    def require_sound(self) -> None:
+        """Raise InputError when the model's files do not go together. Builds no model."""
+
     def untrained(self) -> Self:
         """The same architecture and preprocessing, with random weights."""
         return self

@@ -74,13 +74,13 @@ def _single(overrides: list[str]) -> None:
     (experiment,) = _validate([overrides])
     prepared = prepare(overrides)
     named = _named_by_user(overrides, "hydra.run.dir")
+    new = _absent(named) if named else []
     directory = named or claim(outputs(), experiment.name)
     _failures.clear()
     try:
         _hydra([*prepared, _override("hydra.run.dir", directory)])
     finally:
-        if not named:
-            _remove_if_empty(directory)
+        _remove_empty(new if named else [directory, directory.parent])
     if _failures:
         raise _failures[0]
 
@@ -132,9 +132,8 @@ def resume_sweep(directory: Path) -> None:
 
 def resume_run(directory: Path) -> None:
     """Finish a run in its own directory; a complete one is left as it is."""
+    from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
 
     experiment = load(_read_yaml(directory / "config.yaml"))
     if is_complete(directory, experiment):
@@ -144,7 +143,11 @@ def resume_run(directory: Path) -> None:
     typed = _read_yaml(overrides) if overrides.exists() else []
     if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
         use_config_dir(Path(folder))  # the report says how to repeat the run
-    run_experiment(experiment, directory, typed)
+    admitted = admit(experiment)
+    from ctkd_cli.reports import print_summary
+    from ctkd_cli.run import run as run_experiment
+
+    run_experiment(admitted, directory, typed)
     print_summary(directory)
 
 
@@ -169,8 +172,12 @@ def is_complete(directory: Path, experiment: Experiment) -> bool:
 
 def _read_yaml(path: Path) -> Any:
     """Raises InputError when the file is damaged."""
+    from ctkd_cli.plain_data import require_bounded
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_bounded(text)
+        return yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
             Problem(f"{path.name} is damaged", where="DIR", got=f"{path}: {error}")
@@ -253,16 +260,20 @@ def claim(root: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise InputError(
-                Problem(
-                    "the output folder cannot be written",
-                    where="hydra.run.dir",
-                    got=f"{directory}: {error.strerror}",
-                    remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
-                )
-            ) from None
+            raise _not_writable(error) from None
         return directory
     raise AssertionError("ten thousand runs in one second")
+
+
+def _not_writable(error: OSError) -> InputError:
+    return InputError(
+        Problem(
+            "the output folder cannot be written",
+            where="hydra.run.dir",
+            got=f"{error.filename}: {error.strerror}",
+            remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
+        )
+    )
 
 
 def _override(key: str, directory: Path) -> str:
@@ -300,6 +311,8 @@ def _hydra(arguments: list[str]) -> None:
         raise InputError(
             Problem("Hydra cannot do this", where="command line", got=str(error))
         ) from error
+    except OSError as error:  # jobs keep theirs; this is about the directory, which Hydra makes
+        raise _not_writable(error) from error
     finally:
         sys.argv = started_with
 
@@ -318,10 +331,9 @@ def _job(config: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from ctkd_cli.compose import SWEEP
+    from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
     from ctkd_cli.overrides import as_typed
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
     from ctkd_cli.rundir import write_refusal
 
     job = HydraConfig.get()
@@ -338,7 +350,11 @@ def _job(config: DictConfig) -> float:
                 return float(json.loads((directory / "metrics.json").read_text())[OBJECTIVE])
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
-        metrics = run_experiment(experiment, directory, typed)
+        admitted = admit(experiment)  # before the imports that take seconds
+        from ctkd_cli.reports import print_summary
+        from ctkd_cli.run import run as run_experiment
+
+        metrics = run_experiment(admitted, directory, typed)
         print_summary(directory, brief=job.mode is RunMode.MULTIRUN)
         return metrics[OBJECTIVE]
     except Exception as error:
@@ -348,8 +364,13 @@ def _job(config: DictConfig) -> float:
         return float("nan")
 
 
-def _remove_if_empty(directory: Path) -> None:
-    """A run that was refused leaves nothing behind."""
+def _absent(directory: Path) -> list[Path]:
+    """What must be made for a directory to be there, the innermost first."""
+    return [folder for folder in (directory, *directory.parents) if not folder.exists()]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """A run that was refused leaves nothing behind. folders: the innermost first."""
     with contextlib.suppress(OSError):
-        directory.rmdir()
-        directory.parent.rmdir()
+        for folder in folders:
+            folder.rmdir()

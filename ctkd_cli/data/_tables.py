@@ -25,6 +25,7 @@ FORMATS = {
     ".feather": "arrow",
 }
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+LONGEST = 2**20  # characters of a cell: a long book. More is a quote that was never closed
 
 
 def read_table(
@@ -53,10 +54,32 @@ def read_table(
         )
     if kind in DELIMITERS:
         text = source.text(encoding)
-        return _delimited.read(source, text, delimiter or DELIMITERS[kind], guess=guess)
-    if kind in ("json", "jsonl"):
-        return _json.read(source, source.text(encoding), lines=kind == "jsonl")
-    return _binary(source, kind)
+        table = _delimited.read(source, text, delimiter or DELIMITERS[kind], guess=guess)
+    elif kind in ("json", "jsonl"):
+        table = _json.read(source, source.text(encoding), lines=kind == "jsonl")
+    else:
+        table = _binary(source, kind)
+    _require_short_cells(source, table)
+    return table
+
+
+def _require_short_cells(source: Source, table: Dataset) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in table.column_names:
+        cells = table.data.column(column)
+        if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+            continue
+        lengths = pc.utf8_length(cells)
+        if (longest := pc.max(lengths).as_py() or 0) > LONGEST:
+            row = pc.index(lengths, longest).as_py() + 1
+            raise source.refuse(
+                f"row {row} has a cell of {longest:,} characters",
+                f"column {column!r}",
+                allowed=f"{LONGEST:,}",
+                remedy="close its quote, or cut it: models read no more than its first words",
+            )
 
 
 def require_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ctkd_cli import config_files
+from ctkd_cli.door import Admitted
 from ctkd_cli.errors import InputError, Problem, RunFailed
 from ctkd_cli.experiment import Experiment
 
@@ -28,7 +29,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
 
     began: list[tuple[Path, Experiment]] = []
 
-    def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> dict[str, float]:
+    def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> dict[str, float]:
+        experiment = admitted.experiment
         began.append((directory, experiment))
         if experiment.lambda_ == 13:
             raise InputError(Problem("thirteen", where="lambda"))
