@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 import ctkd_cli
+from ctkd_cli.cli.cache import cache
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
 from ctkd_cli.cli.config import config
@@ -46,6 +47,7 @@ app.command()(predict)
 app.command()(report)
 app.command()(resume)
 app.command()(compare)
+app.add_typer(cache, name="cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

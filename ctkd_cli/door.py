@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctkd_cli import compatibility, tracking
+from ctkd_cli import compatibility, space, tracking
 from ctkd_cli import sources as source_side
 from ctkd_cli import task as tasks
 from ctkd_cli.errors import InputError, Problem
@@ -29,8 +30,9 @@ class Admitted:
     targets: Sequence[Task]
 
 
-def admit(experiment: Experiment) -> Admitted:
-    """Raises InputError when settings, data, models and machine do not go together."""
+def admit(experiment: Experiment, directory: Path) -> Admitted:
+    """directory: of the run. Raises InputError when settings, data, models and machine do not go
+    together."""
     tracking.require(experiment.tracker)
     sources = source_side.load(experiment)
     turns = experiment.turns()
@@ -40,6 +42,7 @@ def admit(experiment: Experiment) -> Admitted:
         compatibility.require(experiment, taught, target)
     _require_sound_models(experiment)
     _require_device(experiment)
+    space.require(experiment, taught, targets[0], directory)
     return Admitted(experiment, sources, taught, turns, targets)
 
 

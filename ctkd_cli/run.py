@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from ctkd_cli import (
     ablation,
     arms,
+    claims,
     console,
     controls,
     devices,
+    housekeeping,
     interruption,
     predictions,
     record,
@@ -148,7 +150,11 @@ def _running(
         *(title for name in experiment.controls.arms for title in controls.stages(name)),
         "evaluation",
     ]
-    with console.display(list(dict.fromkeys(titles))) as display, interruption.remembered():
+    with (
+        console.display(list(dict.fromkeys(titles))) as display,
+        interruption.remembered(),
+        claims.working(str(directory)),
+    ):
         rundir = RunDirectory(directory, display, experiment.tracker)
         try:
             yield rundir
@@ -162,4 +168,6 @@ def _running(
         except BaseException as error:
             rundir.finish("failed", f"{type(error).__name__}: {error}")
             raise
+        if gone := housekeeping.make_room():
+            rundir.note(f"the cache is full: {len(gone)} entries that were unused for longest went")
         rundir.finish("complete")

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import yaml
 
 from ctkd_cli import interruption
+from ctkd_cli.cache import sync
 from ctkd_cli.printable import printable
 from ctkd_cli.tracking import Tracker, tracked
 
@@ -248,9 +249,9 @@ def write_through(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

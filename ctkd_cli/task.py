@@ -176,7 +176,7 @@ class _Loader:
         train, validation = self._hold_out_validation(train, splits.get("validation"))
         train = self._limit(self._hide_labels(train))
         validation, test = self._limit(validation), self._limit(test)
-        self._require_examples(labels, train, test)
+        self._require_examples(labels, train, validation, test)
         return Task(
             settings=settings,
             labels=labels,
@@ -323,17 +323,21 @@ class _Loader:
         hidden = generator.permutation(hidden)[: max(0, limit - len(labelled))]
         return split.select(np.sort(np.concatenate([labelled, hidden])))
 
-    def _require_examples(self, labels: tuple[str, ...], train: Split, test: Split) -> None:
+    def _require_examples(
+        self, labels: tuple[str, ...], train: Split, validation: Split, test: Split
+    ) -> None:
         problems = []
-        n_train, n_test = (
+        n_train, n_validation, n_test = (
             [int((split.labels == index).sum()) for index in range(len(labels))]
-            for split in (train, test)
+            for split in (train, validation, test)
         )
         wanted = self.settings.labels_per_class or 1
         absent = [label for label, n in zip(labels, n_train, strict=True) if n == 0]
-        for label, n, tested in zip(labels, n_train, n_test, strict=True):
+        for label, n, selected, tested in zip(labels, n_train, n_validation, n_test, strict=True):
             if 0 < n < wanted:
                 self.notes.append(f"label {label!r} has {_examples(n)}, not {wanted}")
+            if selected == 0 and len(validation):
+                self.notes.append(f"label {label!r} is absent from validation")
             if tested == 0:
                 self.notes.append(f"label {label!r} is absent from test")
         if absent:

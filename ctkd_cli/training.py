@@ -6,12 +6,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -19,6 +19,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from ctkd_cli import batches, devices, inference
 from ctkd_cli.errors import TrainingDiverged
+from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.task import UNLABELLED
 from ctkd_cli.tracking import PROJECT
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.base import Encoded, Kind
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+NAMED = 64  # ids of a batch that a message names
+REMEDY = "try a smaller training.learning_rate or lambda"
 LOGGED = 50  # how many points of a training's curve are kept
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a model learns from. labels: [N] int64, UNLABELLED where there is none."""
+    """What a model learns from. labels: [N] int64, UNLABELLED where there is none. ids: of the N
+    examples, to tell which ones training broke on."""
 
     kind: Kind
     encoded: Encoded
@@ -44,6 +48,7 @@ class Lesson:
     preprocessor: Any
     teaching: Teaching | None = None
     validation: tuple[Encoded, np.ndarray] | None = None
+    ids: Sequence[str] = ()
 
 
 def fit(
@@ -84,6 +89,8 @@ def fit(
             report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
         )
         trainer.train()
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise TrainingDiverged(f"{arm}: the last step left weights that are not finite; {REMEDY}")
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -148,8 +155,21 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )
         figures = {name: float(term.detach()) for name, term in terms.items()}
         self._report.add(figures, lambda_ if self._lesson.teaching else None)
-        _require_finite(figures, self.state.global_step + 1)
+        self._require_finite(figures)
         return (terms["loss"], terms) if return_outputs else terms["loss"]
+
+    def _require_finite(self, figures: Mapping[str, float]) -> None:
+        broken = [name for name, value in figures.items() if not np.isfinite(value)]
+        if not broken:
+            return
+        step = self.state.global_step
+        ids = self._lesson.ids or range(len(self._lesson.labels))
+        names = [str(ids[row]) for row in next(islice(self._plan, step, None))]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise TrainingDiverged(
+            f"{self._report.arm}, step {step + 1}: {', '.join(broken)} not finite "
+            f"({dict(figures)}); examples of this batch: {', '.join(names[:NAMED])}{more}; {REMEDY}"
+        )
 
     def _lambda(self) -> float:
         teaching = self._lesson.teaching
@@ -172,8 +192,8 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )
         predicted = logits.argmax(axis=1)
         metrics = {
-            "eval_macro_f1": float(f1_score(labels, predicted, average="macro")),
-            "eval_accuracy": float(accuracy_score(labels, predicted)),
+            "eval_macro_f1": macro_f1(labels, predicted, logits.shape[1]),
+            "eval_accuracy": float((labels == predicted).mean()),
         }
         self._report.validated(self.state.global_step, metrics)
         after = self.callback_handler.on_evaluate
@@ -186,7 +206,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, stage: Stage, arm: str, steps: int, tracks: bool) -> None:
         self._stage = stage
-        self._arm = arm
+        self.arm = arm
         self._steps = steps
         self._every = max(1, steps // LOGGED)
         self._tracks = tracks
@@ -200,7 +220,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
     def validated(self, step: int, metrics: Mapping[str, float]) -> None:
         named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        self._stage.event("validated", arm=self._arm, step=step, **named)
+        self._stage.event("validated", arm=self.arm, step=step, **named)
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
@@ -209,7 +229,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
             scheduler = kwargs.get("lr_scheduler")
             rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
             self._stage.event(
-                "step", arm=self._arm, step=step, steps=self._steps, **self.figures, **rate
+                "step", arm=self.arm, step=step, steps=self._steps, **self.figures, **rate
             )
             control.should_log = self._tracks
 
@@ -248,12 +268,3 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=devices.resolve(device).type == "cuda",
     )
-
-
-def _require_finite(figures: Mapping[str, float], step: int) -> None:
-    broken = [name for name, value in figures.items() if not np.isfinite(value)]
-    if broken:
-        raise TrainingDiverged(
-            f"step {step}: {', '.join(broken)} is not finite ({dict(figures)}); "
-            "try a smaller training.learning_rate or lambda"
-        )

@@ -413,6 +413,38 @@ def test_bad_input(
     assert took < SECONDS
 
 
+@pytest.mark.parametrize("small", ["cache", "outputs"])
+def test_a_disk_that_is_too_small(
+    ctkd: Ctkd, tmp_path: Path, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch, small: str
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+    whole = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda path: whole._replace(free=10**6 if small in str(path) else 9**12),
+    )
+    code, out, err = ctkd("run", *tiny_run)
+    assert (code, out) == (2, "")
+    assert "the disk is too small for this run" in err
+    assert "1.0 MB free" in err
+    assert {"cache": "CTKD_CACHE", "outputs": "hydra.run.dir"}[small] in err
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(
+    ctkd: Ctkd, tmp_path: Path, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "a file" / "cache"))
+    code, _, err = ctkd("run", *tiny_run)
+    assert code == 2
+    assert "the cache cannot be written" in err
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_there_are_enough() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 60
 

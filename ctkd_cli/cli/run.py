@@ -143,7 +143,7 @@ def resume_run(directory: Path) -> None:
     typed = _read_yaml(overrides) if overrides.exists() else []
     if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
         use_config_dir(Path(folder))  # the report says how to repeat the run
-    admitted = admit(experiment)
+    admitted = admit(experiment, directory)
     from ctkd_cli.reports import print_summary
     from ctkd_cli.run import run as run_experiment
 
@@ -350,7 +350,7 @@ def _job(config: DictConfig) -> float:
                 return float(json.loads((directory / "metrics.json").read_text())[OBJECTIVE])
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
-        admitted = admit(experiment)  # before the imports that take seconds
+        admitted = admit(experiment, directory)  # before the imports that take seconds
         from ctkd_cli.reports import print_summary
         from ctkd_cli.run import run as run_experiment
 
