@@ -25,6 +25,7 @@ from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
 from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
+from ctkd_cli.credentials import redacted
 from ctkd_cli.errors import CtkdError
 from ctkd_cli.printable import printable_lines
 
@@ -94,9 +95,9 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    """Print to stderr. Texts of the user may be in the message: no escape codes reach the
-    terminal."""
-    print(printable_lines(message), file=sys.stderr)
+    """Print to stderr. Texts of the user may be in the message: neither escape codes nor
+    passwords reach the terminal."""
+    print(printable_lines(redacted(message)), file=sys.stderr)
 
 
 def run_and_exit() -> None:

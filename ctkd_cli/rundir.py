@@ -18,6 +18,7 @@ import yaml
 
 from ctkd_cli import interruption
 from ctkd_cli.cache import sync
+from ctkd_cli.credentials import redacted
 from ctkd_cli.printable import printable
 from ctkd_cli.tracking import Tracker, tracked
 
@@ -68,6 +69,7 @@ class RunDirectory:
 
     def note(self, message: str) -> None:
         """Tell the user something, now and in run.log."""
+        message = redacted(message)
         self._log(message)
         self._display.note(message)
 
@@ -123,7 +125,7 @@ class RunDirectory:
                 "status": status,
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
-                **({"reason": reason} if reason else {}),
+                **({"reason": redacted(reason)} if reason else {}),
                 "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
                 "updated": _now(),
                 "seconds": round(time.time() - self._began, 1),
@@ -133,7 +135,7 @@ class RunDirectory:
 
     def _log(self, message: str) -> None:
         with (self.path / "run.log").open("a", encoding="utf-8") as stream:
-            stream.write(f"{_now()} {printable(message)}\n")
+            stream.write(f"{_now()} {printable(redacted(message))}\n")
 
 
 class Stage:
@@ -233,7 +235,7 @@ def _clear(directory: Path) -> None:
 
 def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> None:
     """What is left of a job of a sweep that was refused before it began."""
-    status = {"status": "failed", "reason": reason, "started": _now(), "stages": {}}
+    status = {"status": "failed", "reason": redacted(reason), "started": _now(), "stages": {}}
     write_atomically(directory / "overrides.yaml", yaml.safe_dump(list(overrides)))
     write_atomically(directory / "status.json", json.dumps(status, indent=1) + "\n")
 

@@ -21,6 +21,7 @@ from ctkd_cli.evaluation.significance import Interval, possible, t_interval
 from ctkd_cli.printable import printable_lines
 from ctkd_cli.reports.terminal import settings_table
 from ctkd_cli.rundir import write_atomically
+from ctkd_cli.spreadsheet import inert
 
 METRICS = ("alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy")
 LABELS = "target.labels_per_class"  # a sweep over it is a label curve
@@ -197,10 +198,10 @@ def _csv(jobs: list[Job]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["job", "status", *keys, *METRICS, "reason"])
     for job in jobs:
-        settings = (job.settings.get(key, "") for key in keys)
+        settings = (inert(job.settings.get(key, "")) for key in keys)
         figures = (job.metrics.get(metric, "") for metric in METRICS)
         reason = "; ".join(line.strip() for line in job.reason.splitlines() if line.strip())
-        writer.writerow([job.name, job.status, *settings, *figures, reason])
+        writer.writerow([job.name, job.status, *settings, *figures, inert(reason)])
     return text.getvalue()
 
 

@@ -115,12 +115,18 @@ def _binary(source: Source, kind: str) -> Dataset:
         else:
             with pa.memory_map(str(source.path)) as stream:
                 table = _open_arrow(stream).read_all()
+        table.validate(full=True)  # what is torn within a column would end the process later
     except (pa.ArrowException, OSError) as error:
         raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
     source.require_distinct(table.column_names)
     if len(table) == 0:
         raise source.refuse("this file has no rows")
-    return Dataset(table)
+    try:
+        return Dataset(table)
+    except (TypeError, ValueError, KeyError, pa.ArrowException) as error:
+        raise source.refuse(
+            "this file has a column of a kind that is not read", first_line(error)
+        ) from None
 
 
 def _open_arrow(stream: Any) -> Any:
