@@ -39,6 +39,10 @@ def run(
         bool, typer.Option("--multirun", "-m", help="Run every combination of comma lists.")
     ] = False,
     config_dir: ConfigDir = None,
+    repeated: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Repeat a run, and say what differs."),
+    ] = None,
 ) -> None:
     """Distil across tasks, and leave a run directory with its report.
 
@@ -49,6 +53,7 @@ def run(
       ctkd run loss=hint lambda=0.5 seed=2
       ctkd run target=files target.train=my.csv target.label=stars
       ctkd run -m lambda=0,0.3,1 seed=1,2,3,4,5
+      ctkd run --from outputs/RUN reuse=false
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
@@ -61,6 +66,9 @@ def run(
         _require_known(flags)
         _show([*(["-m"] if multirun else []), *given])
         return
+    if repeated is not None:
+        _repeat(repeated, given, multirun)
+        return
     swept = compose.swept(given)
     if multirun or swept:
         _sweep([*given, *swept])
@@ -68,7 +76,59 @@ def run(
         _single(given)
 
 
-def _single(overrides: list[str]) -> None:
+def _repeat(run: Path, more: list[str], multirun: bool) -> None:
+    """A run again, in a directory of its own: with its very settings, or with some changed."""
+    from ctkd_cli import repeat
+    from ctkd_cli.printable import printable
+    from ctkd_cli.reports.results import Results
+
+    if multirun:
+        raise InputError(Problem("one run is repeated at a time", where="--from", got="--multirun"))
+    Results.read(run)  # it is complete and whole
+    typed = _typed_before(run)
+    if more:
+        directory = _single([*typed, *more])
+    else:
+        directory = _run_again(_read_yaml(run / "config.yaml"), typed)
+    print(f"\ncompared with {printable(str(run))}:")
+    for line in repeat.in_words(run, directory):
+        print(f"  {printable(line)}")
+
+
+def _run_again(settings: Any, typed: Sequence[str]) -> Path:
+    """A run with resolved settings, in a new directory."""
+    from ctkd_cli.experiment import load
+
+    experiment = load(settings)
+    directory = claim(outputs(), experiment.name)
+    try:
+        _carry_out(experiment, directory, typed)
+    finally:
+        _remove_empty([directory, directory.parent])
+    return directory
+
+
+def _carry_out(experiment: Experiment, directory: Path, typed: Sequence[str]) -> None:
+    from ctkd_cli.door import admit
+
+    admitted = admit(experiment, directory)  # before the imports that take seconds
+    from ctkd_cli.reports import print_summary
+    from ctkd_cli.run import run as run_experiment
+
+    run_experiment(admitted, directory, typed)
+    print_summary(directory)
+
+
+def _typed_before(directory: Path) -> list[str]:
+    """What a run was asked for; its folder of YAMLs is put on the search path again, since the
+    report says how to repeat the run."""
+    overrides, environment = directory / "overrides.yaml", directory / "environment.json"
+    if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
+        use_config_dir(Path(folder))
+    return _read_yaml(overrides) or [] if overrides.exists() else []
+
+
+def _single(overrides: list[str]) -> Path:
     from ctkd_cli.overrides import prepare
 
     (experiment,) = _validate([overrides])
@@ -83,6 +143,7 @@ def _single(overrides: list[str]) -> None:
         _remove_empty(new if named else [directory, directory.parent])
     if _failures:
         raise _failures[0]
+    return directory
 
 
 def _sweep(overrides: list[str]) -> None:
@@ -132,23 +193,13 @@ def resume_sweep(directory: Path) -> None:
 
 def resume_run(directory: Path) -> None:
     """Finish a run in its own directory; a complete one is left as it is."""
-    from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
 
     experiment = load(_read_yaml(directory / "config.yaml"))
     if is_complete(directory, experiment):
         print(f"complete already: {directory}")
         return
-    overrides, environment = directory / "overrides.yaml", directory / "environment.json"
-    typed = _read_yaml(overrides) if overrides.exists() else []
-    if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
-        use_config_dir(Path(folder))  # the report says how to repeat the run
-    admitted = admit(experiment, directory)
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
-
-    run_experiment(admitted, directory, typed)
-    print_summary(directory)
+    _carry_out(experiment, directory, _typed_before(directory))
 
 
 def is_complete(directory: Path, experiment: Experiment) -> bool:
