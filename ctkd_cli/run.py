@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ from ctkd_cli import (
 )
 from ctkd_cli import sources as source_side
 from ctkd_cli.cache import link_tree
+from ctkd_cli.errors import RunFailed
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
@@ -158,6 +162,9 @@ def _running(
         rundir = RunDirectory(directory, display, experiment.tracker)
         try:
             yield rundir
+            if gone := housekeeping.make_room():
+                rundir.note(f"the cache is full: {len(gone)} entries unused for longest went")
+            rundir.finish("complete")
         except KeyboardInterrupt:
             rundir.note(
                 "interrupted; what was complete is kept. Go on with: "
@@ -166,8 +173,19 @@ def _running(
             rundir.finish("interrupted")
             raise
         except BaseException as error:
-            rundir.finish("failed", f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):  # of a disk that is full
+                rundir.finish("failed", f"{type(error).__name__}: {error}")
+            if _is_of_a_full_disk(error):
+                raise RunFailed(
+                    f"the disk is full ({error}); what was complete is kept. Make room "
+                    "(ctkd cache clear --older-than 1d), then: "
+                    f"ctkd resume {shlex.quote(str(directory))}"
+                ) from error
             raise
-        if gone := housekeeping.make_room():
-            rundir.note(f"the cache is full: {len(gone)} entries that were unused for longest went")
-        rundir.finish("complete")
+
+
+def _is_of_a_full_disk(error: BaseException) -> bool:
+    """Libraries in Rust and C++ raise errors of their own, with the system's words in them."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error)

@@ -206,6 +206,15 @@ def status_of(directory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def metrics_of(directory: Path) -> dict[str, float]:
+    """The figures of metrics.json; {} when it is absent or torn."""
+    try:
+        found = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_going_on(status: Mapping[str, Any]) -> bool:
     """Whether the process that wrote a status is at work still, as far as this machine can tell."""
     pid = status.get("pid")

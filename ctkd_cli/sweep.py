@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from ctkd_cli.evaluation.label_curve import Saved, labels_saved
 from ctkd_cli.evaluation.significance import Interval, possible, t_interval
 from ctkd_cli.printable import printable_lines
 from ctkd_cli.reports.terminal import settings_table
-from ctkd_cli.rundir import write_atomically
+from ctkd_cli.rundir import metrics_of, status_of, write_atomically
 from ctkd_cli.spreadsheet import inert
 
 METRICS = ("alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy")
@@ -179,16 +178,16 @@ def summarise(directory: Path) -> list[Job]:
 
 
 def _read_job(folder: Path) -> Job:
-    status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    metrics = folder / "metrics.json"
+    status, metrics = status_of(folder), metrics_of(folder)
+    told = str(status.get("status", "damaged"))
     overrides = folder / "overrides.yaml"
     typed = yaml.safe_load(overrides.read_text(encoding="utf-8")) if overrides.exists() else []
     return Job(
         name=folder.name,
-        status=status["status"],
-        reason=status.get("reason", ""),
+        status=told if metrics or told != "complete" else "damaged",
+        reason=str(status.get("reason", "")),
         settings=dict(o.lstrip("+").partition("=")[::2] for o in typed),
-        metrics=json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else {},
+        metrics=metrics,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
@@ -123,8 +122,9 @@ def _typed_before(directory: Path) -> list[str]:
     """What a run was asked for; its folder of YAMLs is put on the search path again, since the
     report says how to repeat the run."""
     overrides, environment = directory / "overrides.yaml", directory / "environment.json"
-    if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
-        use_config_dir(Path(folder))
+    with contextlib.suppress(InputError, AttributeError):  # torn, or not there yet
+        if folder := _read_yaml(environment).get("config_dir"):
+            use_config_dir(Path(folder))
     return _read_yaml(overrides) or [] if overrides.exists() else []
 
 
@@ -205,7 +205,7 @@ def resume_run(directory: Path) -> None:
 def is_complete(directory: Path, experiment: Experiment) -> bool:
     """Whether a run of these very settings ended well in a directory. Raises InputError when one
     is going on there."""
-    from ctkd_cli.rundir import is_going_on, status_of
+    from ctkd_cli.rundir import is_going_on, metrics_of, status_of
 
     status = status_of(directory)
     if is_going_on(status):
@@ -215,7 +215,7 @@ def is_complete(directory: Path, experiment: Experiment) -> bool:
                 remedy=f"wait for process {status['pid']}, or stop it first",
             )
         )  # fmt: skip
-    if status.get("status") != "complete" or not (directory / "metrics.json").exists():
+    if status.get("status") != "complete" or OBJECTIVE not in metrics_of(directory):
         return False
     config = directory / "config.yaml"
     return bool(_read_yaml(config) == experiment.model_dump(mode="json", by_alias=True))
@@ -231,7 +231,12 @@ def _read_yaml(path: Path) -> Any:
         return yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
-            Problem(f"{path.name} is damaged", where="DIR", got=f"{path}: {error}")
+            Problem(
+                f"{path.name} is damaged",
+                where="DIR",
+                got=f"{path}: {error}",
+                remedy="ctkd run, with the same settings: what was complete is in the cache",
+            )
         ) from None
 
 
@@ -385,7 +390,7 @@ def _job(config: DictConfig) -> float:
     from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
     from ctkd_cli.overrides import as_typed
-    from ctkd_cli.rundir import write_refusal
+    from ctkd_cli.rundir import metrics_of, write_refusal
 
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
@@ -398,7 +403,7 @@ def _job(config: DictConfig) -> float:
         experiment = load({str(key): value for key, value in settings.items()})
         if os.environ.get(RESUME_VARIABLE):
             if is_complete(directory, experiment):
-                return float(json.loads((directory / "metrics.json").read_text())[OBJECTIVE])
+                return metrics_of(directory)[OBJECTIVE]
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
         admitted = admit(experiment, directory)  # before the imports that take seconds
