@@ -1,6 +1,6 @@
 """Throw bytes at the readers of files, YAMLs and label maps, until the time is over.
 
-    scripts/fuzz_readers.py [SECONDS]      # 60
+    .venv/bin/python scripts/fuzz_readers.py [SECONDS]      # 60
 
 Whatever comes in, only an InputError may come out (of a YAML, what YAML's own parser says). With
 atheris (`pip install atheris`) the bytes are guided by the code that they reach; without it,
@@ -37,7 +37,8 @@ with atheris.instrument_imports(include=["ctkd_cli"]) if atheris else nullcontex
     from ctkd_cli.plain_data import in_yaml, require_bounded
     from ctkd_cli.reports.results import Results
 
-FOLDER = Path(tempfile.mkdtemp(prefix="ctkd-fuzz-"))
+_folder = tempfile.TemporaryDirectory(prefix="ctkd-fuzz-")
+FOLDER = Path(_folder.name)
 KINDS = tuple(dict.fromkeys(FORMATS.values()))
 
 
@@ -127,7 +128,7 @@ def with_atheris(seconds: int) -> None:
     atheris.Fuzz()  # ends the process, and tells the number of executions
 
 
-def with_hypothesis(seconds: int) -> None:
+def with_hypothesis(seconds: int, at_once: int = 2000) -> None:
     from hypothesis import HealthCheck, given, settings
     from hypothesis import strategies as st
 
@@ -137,13 +138,14 @@ def with_hypothesis(seconds: int) -> None:
         st.sampled_from(known), st.integers(0, 10**4), st.binary(max_size=64), st.integers(0, 8),
     )  # fmt: skip
 
-    @settings(max_examples=2000, deadline=None, database=None,
+    @settings(max_examples=at_once, deadline=None, database=None, derandomize=seconds == 0,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.one_of(st.binary(max_size=512), spliced))
     def throw(data: bytes) -> None:
         one(data)
 
     until = time.monotonic() + seconds
+    throw()
     while time.monotonic() < until:
         throw()
     print(f"{runs:,} executions in {seconds} s, without atheris")

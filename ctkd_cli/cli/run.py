@@ -168,6 +168,10 @@ def _jobs(overrides: list[str], directory: Path, n_jobs: int, *more: str) -> Non
     _failures.clear()
     try:
         _hydra(["-m", *prepare(overrides), *more, _override("hydra.sweep.dir", directory)])
+    except KeyboardInterrupt:
+        command = f"ctkd resume {shlex.quote(str(directory))}"
+        typer.echo(f"interrupted; finish the whole sweep with: {command}", err=True)
+        raise
     finally:
         failed = summarise(directory)
     if failed:
