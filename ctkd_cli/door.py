@@ -40,24 +40,27 @@ def admit(experiment: Experiment, directory: Path) -> Admitted:
     taught = source_side.taught(experiment, sources)
     for target in targets:
         compatibility.require(experiment, taught, target)
-    _require_sound_models(experiment)
     _require_device(experiment)
+    _require_sound_models(experiment)
     space.require(experiment, taught, targets[0], directory)
     return Admitted(experiment, sources, taught, turns, targets)
 
 
 def _require_sound_models(experiment: Experiment) -> None:
+    """Configurations and tokenizers of both models, then, which takes longer, their weights."""
     from ctkd_cli.console import hush_libraries
 
     hush_libraries()
-    problems: list[Problem] = []
-    for model in (experiment.teacher, experiment.student):
-        try:
-            model.require_sound()
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(*problems)
+    models = (experiment.teacher, experiment.student)
+    for checks in ([m.require_sound for m in models], [m.require_fitting for m in models]):
+        problems: list[Problem] = []
+        for check in checks:
+            try:
+                check()
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(*problems)
 
 
 def _require_device(experiment: Experiment) -> None:

@@ -120,6 +120,10 @@ def of_another_width(folder: Path) -> None:
     edit(folder, "config.json", hidden_size=32, intermediate_size=48)
 
 
+def of_no_width(folder: Path) -> None:
+    edit(folder, "config.json", hidden_size=17)
+
+
 def with_code(folder: Path) -> None:
     edit(folder, "config.json", model_type="mine", auto_map={"AutoConfig": "code.MyConfig"})
     (folder / "code.py").write_text("open('ran', 'w').close()\n")
@@ -287,6 +291,7 @@ MODELS = [
     model("weights cut off", truncated_weights, "model.safetensors", "damaged"),
     model("weights with a flipped bit", flipped_header, "model.safetensors", "damaged"),
     model("weights of another shape", of_another_width, "do not fit config.json", "not ["),
+    model("a width that its heads cannot share", of_no_width, "architecture cannot", "multiple"),
     model("pickled weights only", pickled, "pickle", "student.allow_pickle=true"),
     model("a model with code of its own", with_code, "code", "student.model"),
     case("a hub id without network", "student.model=nobody/nothing", "cannot be had from the hub",

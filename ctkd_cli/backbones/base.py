@@ -64,7 +64,11 @@ class Backbone(Component):
         torch."""
 
     def require_sound(self) -> None:
-        """Raise InputError when the model's files do not go together. Builds no model."""
+        """Raise InputError when the model's configuration or preprocessor cannot be read, or they
+        do not go together."""
+
+    def require_fitting(self) -> None:
+        """Raise InputError when the weights do not fit the configuration. Loads none of them."""
 
     def untrained(self) -> Self:
         """The same architecture and preprocessing, with random weights."""

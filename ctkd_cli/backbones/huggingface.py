@@ -77,18 +77,24 @@ class Huggingface(Backbone):
                     remedy="fetch or save model and tokenizer together",
                 )
             )
-        if self.weights == "pretrained":
-            self._require_fitting(config)
 
-    def _require_fitting(self, config: Any) -> None:
-        """Raise InputError when the weights are of another model: transformers would draw what it
-        misses. The head apart, which is drawn anyway. Nothing is loaded: `meta` holds no numbers.
-        """
+    def require_fitting(self) -> None:
+        """transformers would draw what it misses. The head is drawn anyway; `meta` holds no
+        numbers."""
         from ctkd_cli.backbones._pooled import final_linear
 
-        model, found = self._load(
-            config, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
-        )
+        if self.weights != "pretrained":
+            return
+        config = self._config()
+        try:
+            model, found = self._load(
+                config, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
+            )
+        except InputError:
+            raise
+        except Exception as error:  # as for the tokenizer
+            where = f"{self.role}.model"
+            raise _weights.unreadable("architecture", where, self.folder, error) from None
         head = final_linear(model)
         own = next(name for name, module in model.named_modules() if module is head)
         wrong = [entry for entry in found["mismatched_keys"] if entry[0].rpartition(".")[0] != own]
