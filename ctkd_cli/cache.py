@@ -99,7 +99,7 @@ def remove(entry: Path) -> None:
 
 def _used(entry: Path) -> Path:
     """An entry that is used now, by this job."""
-    claims.claim(entry / MANIFEST)
+    claims.claim(entry)
     with suppress(OSError):  # a cache that may only be read
         os.utime(entry / MANIFEST)
     return entry

@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def in_use(self) -> bool:
-        return claims.is_claimed(self.path / MANIFEST)
+        return claims.is_claimed(self.path)
 
 
 def entries() -> list[Entry]:

@@ -143,8 +143,10 @@ def test_what_another_process_uses_stays_until_it_is_killed(
     code, out, _ = ctkd("cache", "clear")
     assert (code, used.exists(), free.exists()) == (0, True, False)
     assert "left 1 that a running job uses or makes" in out
+    (claim,) = (used.parent.parent / ".claims").iterdir()
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert claim.exists()  # nobody has cleaned up after it
     assert ctkd("cache", "clear")[1].startswith("removed 1 of 1")
     assert not used.exists()
 
@@ -214,8 +216,8 @@ def test_claims_of_a_job_end_with_it(root: Path) -> None:
     entry = keep("arms", "x")
     with claims.working("a job"):
         Cache("arms").find(entry.name)
-        assert claims.is_claimed(entry / "MANIFEST.json")
+        assert claims.is_claimed(entry)
         with claims.working("a job within"):
             Cache("arms").find(entry.name)
-        assert claims.is_claimed(entry / "MANIFEST.json")
-    assert not claims.is_claimed(entry / "MANIFEST.json")
+        assert claims.is_claimed(entry)
+    assert not claims.is_claimed(entry)
