@@ -48,8 +48,8 @@ def test_a_disk_that_fills_up_at_any_write(
     assert on(whole, "whole", "run", *tiny_run)[0] == 0
     unbroken = only(tmp_path / "whole")
     generator = random.Random(1)
-    third = whole.writes // 3
-    for point in [generator.randint(third * part + 3, third * (part + 1)) for part in range(3)]:
+    half = whole.writes // 2
+    for point in [generator.randint(half * part + 3, half * (part + 1)) for part in range(2)]:
         code, out, err = on(Disk(point), str(point), "run", *tiny_run)
         assert (code, out) == (1, ""), err
         directory = only(tmp_path / str(point))
