@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 import ctkd_cli
 from ctkd_cli import parallel
+from ctkd_cli.cli.cache import cache
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
 from ctkd_cli.cli.config import config
@@ -25,6 +26,7 @@ from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
 from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
+from ctkd_cli.credentials import redacted
 from ctkd_cli.errors import CtkdError, InputError
 from ctkd_cli.printable import printable_lines
 
@@ -47,6 +49,7 @@ app.command()(predict)
 app.command()(report)
 app.command()(resume)
 app.command()(compare)
+app.add_typer(cache, name="cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,9 +99,9 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    """Print to stderr. Texts of the user may be in the message: no escape codes reach the
-    terminal."""
-    print(printable_lines(message), file=sys.stderr)
+    """Print to stderr. Texts of the user may be in the message: neither escape codes nor
+    passwords reach the terminal."""
+    print(printable_lines(redacted(message)), file=sys.stderr)
 
 
 def run_and_exit() -> None:

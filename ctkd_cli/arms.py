@@ -149,6 +149,7 @@ class Classroom:
             self.preprocessor,
             teaching,
             self.validation,
+            self.target.train.ids,
         )
         seed, device = experiment.seed, experiment.device
         fit(model, lesson, training, device, seed, arm.name, stage, scratch)

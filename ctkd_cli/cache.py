@@ -2,7 +2,7 @@
 
 An entry is a folder, written to a temporary place and renamed when it is whole, under a lock, so
 that parallel jobs make it once. MANIFEST.json holds the checksum of each file; an entry that does
-not match its manifest is made again.
+not match its manifest is made again. Its time of change is when the entry was last used.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from ctkd_cli import parallel
+import ctkd_cli
+from ctkd_cli import claims, parallel
 
 MANIFEST = "MANIFEST.json"
 FORMAT = 4  # part of every key: raise it when the meaning of a stored file changes
@@ -44,7 +47,7 @@ class Cache:
     def find(self, key: str) -> Path | None:
         """The entry of a key if it is there and whole."""
         entry = self.folder / key
-        return entry if is_whole(entry) else None
+        return _used(entry) if is_whole(entry) else None
 
     def get(
         self,
@@ -79,26 +82,48 @@ class Cache:
         together: bool,
     ) -> tuple[Path, bool]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / f"{entry.name}.lock"):
+        with lock_of(entry):
             there = not again and is_whole(entry)
             if together:
                 parallel.share(there)
             if there:
-                return entry, True
-            if entry.exists():
-                if not again:
-                    on_damage(entry)
-                shutil.rmtree(entry)
+                return _used(entry), True
             for left in self.folder.glob(f".{entry.name}-*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
+            if os.path.lexists(entry) and not again:
+                on_damage(entry)
             making = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=self.folder))
             try:
                 make(making)
                 _write_manifest(making)
+                remove(entry)
                 making.rename(entry)
+                sync(self.folder)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
-        return entry, False
+            return _used(entry), False
+
+
+def lock_of(entry: Path, timeout: float = -1) -> FileLock:
+    """Who makes or removes an entry holds this; timeout: seconds to wait for it."""
+    return FileLock(entry.with_name(f"{entry.name}.lock"), timeout=timeout)
+
+
+def remove(entry: Path) -> None:
+    """Remove an entry, or whatever lies in its place: gone at once, and then its files."""
+    if not os.path.lexists(entry):
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    entry.rename(aside / "old")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _used(entry: Path) -> Path:
+    """An entry that is used now, by this job."""
+    claims.claim(entry)
+    with suppress(OSError):  # a cache that may only be read
+        os.utime(entry / MANIFEST)
+    return entry
 
 
 def link_tree(source: Path, target: Path) -> None:
@@ -116,21 +141,46 @@ def link_tree(source: Path, target: Path) -> None:
 def is_whole(entry: Path) -> bool:
     """Whether a folder holds exactly the files of its manifest, unchanged."""
     try:
-        manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-        return bool(manifest == _checksums(entry))
-    except (OSError, ValueError):
+        return bool(manifest_of(entry)["files"] == _checksums(entry))
+    except (OSError, KeyError):
         return False
 
 
+def manifest_of(entry: Path) -> dict[str, Any]:
+    """What an entry says of itself; {} when it is torn, or no entry."""
+    try:
+        found = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _write_manifest(folder: Path) -> None:
+    """The last file of an entry, when all others lie on the disk for good."""
     os.umask(mask := os.umask(0))
     for file in folder.rglob("*"):  # some libraries write for the user's eyes only
         file.chmod((0o777 if file.is_dir() else 0o666) & ~mask)
-    manifest = json.dumps(_checksums(folder), indent=1)
-    with (folder / MANIFEST).open("w", encoding="utf-8") as stream:
-        stream.write(manifest)
-        stream.flush()
-        os.fsync(stream.fileno())
+        sync(file)
+    about = {
+        "ctkd": ctkd_cli.__version__,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": claims.job(),
+        "files": _checksums(folder),
+    }
+    (folder / MANIFEST).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    sync(folder / MANIFEST)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file, or a folder's list of files, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # folders cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _checksums(folder: Path) -> dict[str, str]:

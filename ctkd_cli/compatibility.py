@@ -44,7 +44,8 @@ def require(experiment: Experiment, sources: Mapping[str, Task], target: Task) -
     problems: list[Problem] = []
     for model in (experiment.teacher, experiment.student):
         try:
-            model.size()  # its files are there, and its layers
+            model.require_files()
+            model.size()  # its layers are there
         except InputError as error:
             problems.extend(error.problems)
     for source in sources.values():

@@ -118,11 +118,12 @@ class TaskAliases(FileConfigSource):
         actual = self._actual(config_path)
         file = Path(self.path, self._normalize_file_name(actual))
         try:
+            plain_data.require_bounded(file.read_text(encoding="utf-8"))
             result = super().load_config(actual)
         except MarkedYAMLError as error:
             line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
             raise _unreadable(f"{file}{line}", str(error.problem)) from None
-        except (UnicodeDecodeError, YAMLError, OSError) as error:
+        except (ValueError, YAMLError, OSError) as error:  # UnicodeDecodeError among them
             raise _unreadable(str(file), str(error)) from None
         if not isinstance(result.config, DictConfig):
             raise _unreadable(str(file), type(result.config).__name__)

@@ -127,6 +127,7 @@ def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirector
         folder, reused = Cache("students").get(
             stilts_key(experiment, source),
             lambda folder: _teach_the_source(experiment, source, stage, folder),
+            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
             together=True,
         )
         if reused:
@@ -146,6 +147,7 @@ def _teach_the_source(experiment: Experiment, source: Task, stage: Stage, folder
         source.train.labels,
         preprocessor,
         validation=encode_validation(source, preprocessor),
+        ids=source.train.ids,
     )
     training = experiment.teacher.training
     fit(model, lesson, training, experiment.device, seed, SOURCE_ARM, stage, folder / "checkpoints")

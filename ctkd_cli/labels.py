@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +15,8 @@ from ctkd_cli.lazy import pa, pc
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+MOST = 1000  # labels of a task: reports have a row, and predictions a column, for each
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,43 @@ def _name(value: Any, listed: list[str] | None) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
+
+
+def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> list[Problem]:
+    """What is wrong with a task's labels. chosen: by the user, who then means labels that look
+    alike to be two."""
+    where = f"{role}.label, column {column!r}"
+    if len(labels) < 2:
+        return [Problem("a task needs at least two labels", where=where, got=str(list(labels)))]
+    if len(labels) > MOST:
+        return [
+            Problem(
+                f"this column holds {len(labels):,} labels", where=where,
+                got=", ".join(map(repr, labels[:3])) + ", ...", allowed=f"up to {MOST:,} labels",
+                remedy=f"{role}.label=COLUMN, or {role}.labels=[...] to keep some",
+            )
+        ]  # fmt: skip
+    alike: dict[str, list[str]] = {}
+    for name in () if chosen else labels:
+        alike.setdefault(_folded(name), []).append(name)
+    return [
+        Problem(
+            "these labels differ only in how they are written", where=where,
+            got=", ".join(map(repr, names)),
+            allowed="labels that differ in more than case, blanks or the form of a number",
+            remedy=f"{role}.labels={{{names[0]}: {names[-1]}, ...}} makes them one, "
+            f"{role}.labels=[...] keeps both; name all labels there",
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    """What two spellings of one label have in common."""
+    text = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return repr(number) if isfinite(number) else text

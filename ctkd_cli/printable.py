@@ -25,12 +25,3 @@ def _visible(character: str) -> str:
     if not hidden and code & 0xFFFE != 0xFFFE:  # the last two of a plane are no characters
         return character
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-
-
-def no_formula(cell: str) -> str:
-    """A cell of a table that no spreadsheet runs as a formula; a number stays one."""
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}" if cell.lstrip().startswith(("=", "+", "-", "@")) else cell
-    return cell

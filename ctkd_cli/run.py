@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,21 +17,21 @@ from typing import TYPE_CHECKING
 from ctkd_cli import (
     ablation,
     arms,
-    compatibility,
+    claims,
     console,
     controls,
     devices,
+    housekeeping,
     interruption,
     memory,
     parallel,
     predictions,
     record,
     reports,
-    tracking,
 )
 from ctkd_cli import sources as source_side
-from ctkd_cli import task as tasks
 from ctkd_cli.cache import link_tree
+from ctkd_cli.errors import RunFailed
 from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.keys import target_pool
 from ctkd_cli.pruning import Pruned
@@ -40,26 +43,20 @@ from ctkd_cli.terms import Crossing, Voice, cross
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ctkd_cli.door import Admitted
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.split import Split
     from ctkd_cli.task import Task
 
 
-def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
+def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
     """Run an experiment and leave its run directory. Returns the figures of metrics.json.
 
-    Raises InputError before anything is trained or written when the settings and the data do not
-    go together; RunFailed when the run began and could not end; Interrupted.
+    Raises RunFailed when the run began and could not end; Interrupted.
     """
-    sources = source_side.load(experiment)
-    turns = experiment.turns()
-    targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
-    taught = source_side.taught(experiment, sources)
-    for target in targets:
-        compatibility.require(experiment, taught, target)
-    devices.resolve(experiment.device)
+    experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
+    turns, targets = admitted.turns, admitted.targets
     devices.set_threads(experiment.device)
-    tracking.require(experiment.tracker)
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
@@ -182,11 +179,15 @@ def _running(
     with (
         console.display(list(dict.fromkeys(titles))) as display,
         interruption.remembered(),
+        claims.working(str(directory)),
         _own_directory(directory) as own,
     ):
         rundir = RunDirectory(own, display, experiment.tracker)
         try:
             yield rundir
+            if gone := housekeeping.make_room():
+                rundir.note(f"the cache is full: {len(gone)} entries unused for longest went")
+            rundir.finish("complete")
         except KeyboardInterrupt:
             rundir.note(
                 "interrupted; what was complete is kept. Go on with: "
@@ -198,9 +199,15 @@ def _running(
             rundir.finish("pruned", str(hopeless))
             raise
         except BaseException as error:
-            rundir.finish("failed", f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):  # of a disk that is full
+                rundir.finish("failed", f"{type(error).__name__}: {error}")
+            if _is_of_a_full_disk(error):
+                raise RunFailed(
+                    f"the disk is full ({error}); what was complete is kept. Make room "
+                    "(ctkd cache clear --older-than 1d), then: "
+                    f"ctkd resume {shlex.quote(str(directory))}"
+                ) from error
             raise
-        rundir.finish("complete")
 
 
 @contextmanager
@@ -212,3 +219,10 @@ def _own_directory(directory: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as thrown_away:
         yield Path(thrown_away)
+
+
+def _is_of_a_full_disk(error: BaseException) -> bool:
+    """Libraries in Rust and C++ raise errors of their own, with the system's words in them."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error)

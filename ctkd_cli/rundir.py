@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import yaml
 
 from ctkd_cli import interruption, pruning
+from ctkd_cli.cache import sync
+from ctkd_cli.credentials import redacted
 from ctkd_cli.printable import printable
 from ctkd_cli.progress import Progress
 from ctkd_cli.tracking import Tracker, tracked
@@ -74,6 +76,7 @@ class RunDirectory:
 
     def note(self, message: str) -> None:
         """Tell the user something, now and in run.log."""
+        message = redacted(message)
         self._log(message)
         self._notes.append(message)
         self._display.note(message)
@@ -142,7 +145,7 @@ class RunDirectory:
                 "status": status,
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
-                **({"reason": reason} if reason else {}),
+                **({"reason": redacted(reason)} if reason else {}),
                 "started": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
                 "updated": _now(),
                 "seconds": round(time.time() - self._began, 1),
@@ -154,7 +157,7 @@ class RunDirectory:
 
     def _log(self, message: str) -> None:
         with (self.path / "run.log").open("a", encoding="utf-8") as stream:
-            stream.write(f"{_now()} {printable(message)}\n")
+            stream.write(f"{_now()} {printable(redacted(message))}\n")
 
 
 class Stage:
@@ -223,6 +226,15 @@ def status_of(directory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def metrics_of(directory: Path) -> dict[str, float]:
+    """The figures of metrics.json; {} when it is absent or torn."""
+    try:
+        found = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_going_on(status: Mapping[str, Any]) -> bool:
     """Whether another process, the one that wrote a status, is at work still, as far as this
     machine can tell."""
@@ -272,7 +284,7 @@ def _clear(directory: Path) -> None:
 
 def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> None:
     """What is left of a job of a sweep that was refused before it began."""
-    status = {"status": "failed", "reason": reason, "started": _now(), "stages": {}}
+    status = {"status": "failed", "reason": redacted(reason), "started": _now(), "stages": {}}
     write_atomically(directory / "overrides.yaml", yaml.safe_dump(list(overrides)))
     write_atomically(directory / "status.json", json.dumps(status, indent=1) + "\n")
 
@@ -290,9 +302,10 @@ def write_through(path: Path, write: Callable[[Path], Any], durable: bool = True
     try:
         write(temporary)
         if durable:
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync(temporary)
         temporary.replace(path)
+        if durable:
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -16,12 +16,14 @@ from ctkd_cli.component import Frozen
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.labels import Column, label_column
+from ctkd_cli.labels import problems as label_problems
 from ctkd_cli.split import UNLABELLED, Ids, Split, concatenate, fingerprint
 from ctkd_cli.tasks.base import Kind
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+SHOWN = 8  # labels that a message names
 DEFAULT_VALIDATION = 0.1  # share of train, for tasks with all their labels
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -148,7 +150,7 @@ class _Loader:
         train, validation = self._hold_out_validation(train, splits.get("validation"))
         train = self._limit(self._hide_labels(train))
         validation, test = self._limit(validation), self._limit(test)
-        self._require_examples(labels, train, test)
+        self._require_examples(labels, train, validation, test)
         return Task(
             settings=settings,
             labels=labels,
@@ -181,14 +183,10 @@ class _Loader:
                     )
                 )
             labels = tuple(dict.fromkeys(wanted.values() if isinstance(wanted, dict) else wanted))
-        if len(labels) < 2:
-            raise InputError(
-                Problem(
-                    "a task needs at least two labels",
-                    where=f"{self.settings.role}.label, column {self.settings.label!r}",
-                    got=str(list(labels)),
-                )
-            )
+        settings = self.settings
+        found = label_problems(labels, settings.role, settings.label, chosen=wanted is not None)
+        if found:
+            raise InputError(*found)
         return labels
 
     def _split(self, part: str, table: Dataset, column: Column, labels: tuple[str, ...]) -> Split:
@@ -291,24 +289,37 @@ class _Loader:
         hidden = generator.permutation(hidden)[: max(0, limit - len(labelled))]
         return split.select(np.sort(np.concatenate([labelled, hidden])))
 
-    def _require_examples(self, labels: tuple[str, ...], train: Split, test: Split) -> None:
+    def _require_examples(
+        self, labels: tuple[str, ...], train: Split, validation: Split, test: Split
+    ) -> None:
         problems = []
-        for index, label in enumerate(labels):
-            available = int((train.labels == index).sum())
-            wanted = self.settings.labels_per_class or 1
-            if available == 0:
-                problems.append(
-                    Problem(
-                        "a label has no example left to train on",
-                        where=f"{self.settings.role}, train split",
-                        got=repr(label),
-                        remedy="more data, or labels=[...] without it",
-                    )
-                )
-            elif available < wanted:
-                self.notes.append(f"label {label!r} has {_examples(available)}, not {wanted}")
-            if not (test.labels == index).any():
+        n_train, n_validation, n_test = (
+            [int((split.labels == index).sum()) for index in range(len(labels))]
+            for split in (train, validation, test)
+        )
+        wanted = self.settings.labels_per_class or 1
+        absent = [label for label, n in zip(labels, n_train, strict=True) if n == 0]
+        for label, n, selected, tested in zip(labels, n_train, n_validation, n_test, strict=True):
+            if 0 < n < wanted:
+                self.notes.append(f"label {label!r} has {_examples(n)}, not {wanted}")
+            if selected == 0 and len(validation):
+                self.notes.append(f"label {label!r} is absent from validation")
+            if tested == 0:
                 self.notes.append(f"label {label!r} is absent from test")
+        if absent:
+            told = [
+                f"{label!r} (test has {_examples(n_test[labels.index(label)])})"
+                for label in absent[:SHOWN]
+            ]
+            more = [f"{len(absent) - SHOWN} labels more"] if len(absent) > SHOWN else []
+            problems.append(
+                Problem(
+                    "a label has no example left to train on",
+                    where=f"{self.settings.role}, train split",
+                    got="; ".join([*told, *more, *self.notes[:SHOWN]]),
+                    remedy="more data, or labels=[...] without it",
+                )
+            )
         if len(test) == 0:
             problems.append(Problem("the test split is empty", where=f"{self.settings.role}.test"))
         if problems:

@@ -136,7 +136,14 @@ def _make(
     if not settings.fine_tuned and variant == "trained":
         fit(
             model,
-            Lesson(kind, train, source.train.labels, preprocessor, validation=validation),
+            Lesson(
+                kind,
+                train,
+                source.train.labels,
+                preprocessor,
+                validation=validation,
+                ids=source.train.ids,
+            ),
             settings.training,
             experiment.device,
             settings.seed,

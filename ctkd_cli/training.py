@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -20,6 +20,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from ctkd_cli import batches, devices, inference, memory, parallel
 from ctkd_cli.errors import TrainingDiverged
+from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.learner import Learner, Teaching
 from ctkd_cli.split import UNLABELLED
 from ctkd_cli.tracking import PROJECT
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 FORGET = 20  # steps after which pages of mapped files are let go
+NAMED = 64  # ids of a batch that a message names
+REMEDY = "try a smaller training.learning_rate or lambda"
 LOGGED = 50  # how many points of a training's curve are kept
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a model learns from. labels: [N] int64, UNLABELLED where there is none."""
+    """What a model learns from. labels: [N] int64, UNLABELLED where there is none. ids: of the N
+    examples, to tell which ones training broke on."""
 
     kind: Kind
     encoded: Encoded
@@ -47,6 +51,7 @@ class Lesson:
     preprocessor: Any
     teaching: Teaching | None = None
     validation: tuple[Encoded, np.ndarray] | None = None
+    ids: Sequence[str] = ()
 
     def tokens(self) -> np.ndarray | None:
         """The ids that the model will read while it learns; None where inputs are no tokens."""
@@ -116,6 +121,8 @@ def _train(
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
         trainer.train()
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise TrainingDiverged(f"{arm}: the last step left weights that are not finite; {REMEDY}")
     parallel.share_weights(learner)
 
 
@@ -182,8 +189,21 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )
         figures = {name: float(term.detach()) for name, term in terms.items()}
         self._report.add(figures, lambda_ if self._lesson.teaching else None)
-        _require_finite(figures, self.state.global_step + 1)
+        self._require_finite(figures)
         return (terms["loss"], terms) if return_outputs else terms["loss"]
+
+    def _require_finite(self, figures: Mapping[str, float]) -> None:
+        broken = [name for name, value in figures.items() if not np.isfinite(value)]
+        if not broken:
+            return
+        step = self.state.global_step
+        ids = self._lesson.ids or range(len(self._lesson.labels))
+        names = [str(ids[row]) for row in next(islice(self._plan, step, None))]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise TrainingDiverged(
+            f"{self._report.arm}, step {step + 1}: {', '.join(broken)} not finite "
+            f"({dict(figures)}); examples of this batch: {', '.join(names[:NAMED])}{more}; {REMEDY}"
+        )
 
     def _lambda(self) -> float:
         teaching = self._lesson.teaching
@@ -206,8 +226,8 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )
         predicted = logits.argmax(axis=1)
         metrics = {
-            "eval_macro_f1": float(f1_score(labels, predicted, average="macro")),
-            "eval_accuracy": float(accuracy_score(labels, predicted)),
+            "eval_macro_f1": macro_f1(labels, predicted, logits.shape[1]),
+            "eval_accuracy": float((labels == predicted).mean()),
         }
         self._report.validated(self.state.global_step, metrics)
         after = self.callback_handler.on_evaluate
@@ -220,7 +240,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, stage: Stage, arm: str, steps: int, tracks: bool) -> None:
         self._stage = stage
-        self._arm = arm
+        self.arm = arm
         self._steps = steps
         self._every = max(1, steps // LOGGED)
         self._tracks = tracks
@@ -234,7 +254,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
     def validated(self, step: int, metrics: Mapping[str, float]) -> None:
         named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        self._stage.event("validated", arm=self._arm, step=step, **named)
+        self._stage.event("validated", arm=self.arm, step=step, **named)
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
@@ -245,7 +265,7 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
             scheduler = kwargs.get("lr_scheduler")
             rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
             self._stage.event(
-                "step", arm=self._arm, step=step, steps=self._steps, **self.figures, **rate
+                "step", arm=self.arm, step=step, steps=self._steps, **self.figures, **rate
             )
             control.should_log = self._tracks
 
@@ -287,12 +307,3 @@ def _arguments(
     )
     arguments._n_gpu = 1  # one process uses one GPU; several need torchrun
     return arguments
-
-
-def _require_finite(figures: Mapping[str, float], step: int) -> None:
-    broken = [name for name, value in figures.items() if not np.isfinite(value)]
-    if broken:
-        raise TrainingDiverged(
-            f"step {step}: {', '.join(broken)} is not finite ({dict(figures)}); "
-            "try a smaller training.learning_rate or lambda"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from reprlib import Repr
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +21,8 @@ IN_WORDS = {
     "bool_type": "true or false",
     "string_type": "text",
 }
+SHOWN = Repr()  # whatever was given, in a line or two
+SHOWN.maxstring = SHOWN.maxother = 200
 
 
 class Refused(ValueError):
@@ -68,7 +71,7 @@ def _problem(owner: type[BaseModel], where: str, branches: list[ErrorDetails]) -
     return Problem(
         f"{where} has a value that it cannot take",
         where=where,
-        got=repr(details["input"]),
+        got=SHOWN.repr(details["input"]),
         allowed=" or ".join(dict.fromkeys(needs)),
     )
 

@@ -77,6 +77,63 @@ def test_a_failed_maker_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in cache.folder.iterdir() if path.is_dir()] == []
 
 
+def test_an_entry_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError("disk full")
+
+    cache = Cache("things", tmp_path)
+    entry, _ = cache.get("k", maker([]))
+    with pytest.raises(OSError, match="disk full"):
+        cache.get("k", fail, again=True)
+    assert cache.find("k") == entry
+    assert cache.get("k", maker([], "new"), again=True) == (entry, False)
+    assert (entry / "sub" / "file.bin").read_text() == "new"
+
+
+@pytest.mark.parametrize("foreign", ["a file", "a link", "a folder"])
+def test_what_lies_in_an_entrys_place(tmp_path: Path, foreign: str) -> None:
+    heard: list[Path] = []
+    cache = Cache("things", tmp_path / "cache")
+    cache.folder.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("stays")
+    place = cache.folder / "k"
+    if foreign == "a file":
+        place.write_text("x")
+    elif foreign == "a link":
+        place.symlink_to(elsewhere)
+    else:
+        place.mkdir()
+    entry, reused = cache.get("k", maker([]), on_damage=heard.append)
+    assert (reused, heard) == (False, [place])
+    assert cache.find("k") == entry
+    assert (elsewhere / "mine").read_text() == "stays"
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"files": []}', "{}", "[" * 100_000, "\x00"])
+def test_a_foreign_manifest_is_damage(tmp_path: Path, content: str) -> None:
+    cache = Cache("things", tmp_path)
+    entry, _ = cache.get("k", maker([]))
+    (entry / "MANIFEST.json").write_text(content)
+    assert cache.find("k") is None
+    assert cache.get("k", maker([]))[1] is False
+
+
+def test_two_versions_share_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds its own entry, and leaves the other's as it is."""
+    cache = Cache("things", tmp_path)
+    ours = content_key("weights")
+    cache.get(ours, maker([], "ours"))
+    monkeypatch.setattr("ctkd_cli.cache.FORMAT", 99)
+    theirs = content_key("weights")
+    assert theirs != ours
+    assert cache.get(theirs, maker([], "theirs"))[1] is False
+    for key, text in ((ours, "ours"), (theirs, "theirs")):
+        entry, reused = cache.get(key, maker([]))
+        assert (reused, (entry / "sub" / "file.bin").read_text()) == (True, text)
+
+
 def test_competitors_make_it_once(tmp_path: Path) -> None:
     calls: list[int] = []
     threads = [

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
+from ctkd_cli.data._tables import first_line
 from ctkd_cli.errors import InputError, Problem
 
 PACKAGE_SCHEME = "package:"
@@ -44,8 +45,11 @@ def locate(model: str, revision: str, where: str, *, allow_pickle: bool) -> Path
 
 
 def require_weights(folder: Path, where: str, *, allow_pickle: bool) -> None:
-    """Raise InputError when a folder has no weights that may be read."""
-    if any(folder.glob("*.safetensors")):
+    """Raise InputError when a folder has no weights that may be read, or torn ones."""
+    weights = sorted(folder.glob("*.safetensors"))
+    for file in weights:
+        _require_whole(file, where)
+    if weights:
         return
     pickles = sorted(folder.glob("*.bin"))
     if pickles and not allow_pickle:
@@ -76,11 +80,48 @@ def hash_folder(folder: Path, patterns: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model folder."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    assert isinstance(config, dict)
+def read_config(folder: Path, where: str) -> dict[str, Any]:
+    """config.json of a model folder. Raises InputError when it is damaged."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"it holds a {type(config).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise unreadable("config.json", where, file, error) from None
     return config
+
+
+def unreadable(what: str, where: str, path: Path, error: Exception) -> InputError:
+    """That a part of a model cannot be read."""
+    return InputError(
+        Problem(
+            f"this model's {what} cannot be read",
+            where=where,
+            got=f"{path} ({type(error).__name__}: {first_line(error)})",
+            allowed="a folder as save_pretrained writes it",
+            remedy="fetch or save the model again",
+        )
+    )
+
+
+def _require_whole(file: Path, where: str) -> None:
+    """Raise InputError when a safetensors file is not as long as its header says: opening one
+    reads and checks the header, and no weights."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np"):
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            Problem(
+                "these weights are damaged",
+                where=where,
+                got=f"{file} ({first_line(error)})",
+                remedy="fetch or save the model again",
+            )
+        ) from None
 
 
 def _in_package(model: str, where: str) -> Path:

@@ -59,6 +59,17 @@ class Backbone(Component):
             )
         )
 
+    def require_files(self) -> None:
+        """Raise InputError when the model's files are not there, or torn; without importing
+        torch."""
+
+    def require_sound(self) -> None:
+        """Raise InputError when the model's configuration or preprocessor cannot be read, or they
+        do not go together."""
+
+    def require_fitting(self) -> None:
+        """Raise InputError when the weights do not fit the configuration. Loads none of them."""
+
     def untrained(self) -> Self:
         """The same architecture and preprocessing, with random weights."""
         return self

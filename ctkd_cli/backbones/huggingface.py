@@ -49,6 +49,69 @@ class Huggingface(Backbone):
             self.model, self.revision, f"{self.role}.model", allow_pickle=self.allow_pickle
         )
 
+    def require_files(self) -> None:
+        where = f"{self.role}.model"
+        if self.weights == "pretrained":
+            _weights.require_weights(self.folder, where, allow_pickle=self.allow_pickle)
+
+    def require_sound(self) -> None:
+        where = f"{self.role}.model"
+        config, tokenizer = self._config(), self.preprocessor()
+        files = list(tokenizer.vocab_files_names.values())
+        if files and not any((self.folder / name).is_file() for name in files):
+            raise InputError(  # transformers would make one that knows no word
+                Problem(
+                    "this model has no tokenizer", where=where, got=str(self.folder),
+                    allowed=f"one of {', '.join(files)}",
+                    remedy="fetch or save the model again, with its tokenizer",
+                )
+            )  # fmt: skip
+        words, places = tokenizer.vocab_size, getattr(config, "vocab_size", None)
+        if places is not None and words > places:
+            raise InputError(
+                Problem(
+                    "this tokenizer is another model's: it has more words than the model knows",
+                    where=where,
+                    got=f"{words} words in {self.folder}",
+                    allowed=f"{places}, as config.json says",
+                    remedy="fetch or save model and tokenizer together",
+                )
+            )
+
+    def require_fitting(self) -> None:
+        """transformers would draw what it misses. The head is drawn anyway; `meta` holds no
+        numbers."""
+        from ctkd_cli.backbones._pooled import final_linear
+
+        if self.weights != "pretrained":
+            return
+        config = self._config()
+        try:
+            model, found = self._load(
+                config, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
+            )
+        except InputError:
+            raise
+        except Exception as error:  # as for the tokenizer
+            where = f"{self.role}.model"
+            raise _weights.unreadable("architecture", where, self.folder, error) from None
+        head = final_linear(model)
+        own = next(name for name, module in model.named_modules() if module is head)
+        wrong = [entry for entry in found["mismatched_keys"] if entry[0].rpartition(".")[0] != own]
+        missing = len(found["missing_keys"])
+        if wrong or missing > len(model.state_dict()) / 2:
+            (name, has, needs), *_ = wrong or [("", (), ())]
+            told = f"{name} is {list(has)}, not {list(needs)}" if wrong else f"{missing} missing"
+            raise InputError(
+                Problem(
+                    "these weights do not fit config.json",
+                    where=f"{self.role}.model",
+                    got=f"{self.folder}: {told}",
+                    allowed=f"weights of a {config.model_type} of that size",
+                    remedy="fetch or save weights and config.json together",
+                )
+            )
+
     def build(self, labels: Sequence[str]) -> PreTrainedModel:
         """A head that the weights may hold was trained for other labels, so a new one is drawn."""
         from ctkd_cli.backbones._pooled import final_linear
@@ -105,7 +168,7 @@ class Huggingface(Backbone):
 
     def load_trained(self, folder: Path) -> PreTrainedModel:
         model: PreTrainedModel = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder
+            folder, trust_remote_code=False, use_safetensors=True
         )
         return model
 
@@ -113,7 +176,10 @@ class Huggingface(Backbone):
         return self.load_preprocessor(self.folder)
 
     def load_preprocessor(self, folder: Path) -> Any:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except Exception as error:  # transformers raises a dozen kinds
+            raise _weights.unreadable("tokenizer", f"{self.role}.model", folder, error) from None
         if tokenizer.pad_token is None:  # GPT-2 and its kin
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer
@@ -127,7 +193,7 @@ class Huggingface(Backbone):
         return hashlib.sha256((files + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
 
     def size(self) -> ModelSize:
-        config = {**_weights.read_config(self.folder), **self.config}
+        config = {**_weights.read_config(self.folder, f"{self.role}.model"), **self.config}
 
         def read(*names: str, default: int = 0) -> int:
             return int(next((config[name] for name in names if config.get(name)), default))
@@ -142,7 +208,11 @@ class Huggingface(Backbone):
         return ModelSize(embeddings + n_layers * per_layer, 2.0 * n_layers * per_layer)
 
     def _config(self) -> Any:
-        config = transformers.AutoConfig.from_pretrained(self.folder)
+        try:
+            config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
+        except Exception as error:  # as for the tokenizer; and a model that brings its own code
+            where = f"{self.role}.model"
+            raise _weights.unreadable("config.json", where, self.folder, error) from None
         if self.config and self.weights == "pretrained":
             raise InputError(
                 Problem(
@@ -157,14 +227,15 @@ class Huggingface(Backbone):
         config.pad_token_id = self.preprocessor().pad_token_id
         return config
 
-    def _load(self, config: Any, **options: Any) -> PreTrainedModel:
+    def _load(self, config: Any, **options: Any) -> Any:
         auto = transformers.AutoModelForSequenceClassification
         if self.weights == "random":
-            model: PreTrainedModel = auto.from_config(config)
-            return model
+            return auto.from_config(config, trust_remote_code=False)
         _weights.require_weights(self.folder, f"{self.role}.model", allow_pickle=self.allow_pickle)
-        model = auto.from_pretrained(self.folder, config=config, dtype=torch.float32, **options)
-        return model
+        return auto.from_pretrained(
+            self.folder, config=config, dtype=torch.float32, trust_remote_code=False,
+            use_safetensors=None if self.allow_pickle else True, **options,
+        )  # fmt: skip
 
     def _cut(self, model: PreTrainedModel) -> PreTrainedModel:
         if self.layers is None:

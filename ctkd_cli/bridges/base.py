@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from abc import abstractmethod
@@ -13,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ctkd_cli.component import Component
+from ctkd_cli.spreadsheet import inert, write
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,17 @@ class LabelMap:
         return -np.asarray((self.weights * logs).sum(axis=1))
 
     def to_csv(self) -> str:
-        """Rows: source labels; columns: target labels and `mapped`."""
+        """Rows: source labels; columns: target labels and `mapped`. No label is a formula there."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["source", *self.target_labels, "mapped"])
-        for label, row, there in zip(self.source_labels, self.weights, self.mapped, strict=True):
-            writer.writerow([label, *(f"{w:.6f}" for w in row), str(bool(there)).lower()])
+        rows = zip(self.source_labels, self.weights, self.mapped, strict=True)
+        write(text, [["source", *map(inert, self.target_labels), "mapped"]])
+        write(
+            text,
+            (
+                [inert(label), *(f"{w:.6f}" for w in row), str(bool(there)).lower()]
+                for label, row, there in rows
+            ),
+        )
         return text.getvalue()
 
     def hash(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from enum import StrEnum
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.printable import no_formula, printable_lines
+from ctkd_cli.printable import printable_lines
+from ctkd_cli.spreadsheet import inert, write
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
@@ -45,12 +45,18 @@ def predict(
 
 
 def _print_csv(labelled: Labelled) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["id", "input", "predicted", *(f"p({label})" for label in labelled.labels)])
-    for name, text, predicted, row in zip(
+    probabilities = (_cell(f"p({label})") for label in labelled.labels)
+    write(sys.stdout, [["id", "input", "predicted", *probabilities]])
+    rows = zip(
         labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
-    ):
-        writer.writerow([inert(name), inert(text), inert(predicted), *(f"{p:.6f}" for p in row)])
+    )
+    write(
+        sys.stdout,
+        (
+            [_cell(name), _cell(text), _cell(predicted), *(f"{p:.6f}" for p in row)]
+            for name, text, predicted, row in rows
+        ),
+    )
 
 
 def _print_jsonl(labelled: Labelled) -> None:
@@ -62,7 +68,6 @@ def _print_jsonl(labelled: Labelled) -> None:
         print(json.dumps(line, ensure_ascii=False))
 
 
-def inert(cell: str) -> str:
+def _cell(text: str) -> str:
     """A cell that no spreadsheet runs as a formula and, shown there, no terminal as a command."""
-    shown = printable_lines(cell) if sys.stdout.isatty() else cell
-    return no_formula(shown)
+    return inert(printable_lines(text) if sys.stdout.isatty() else text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 SHOWS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 DETAILS = ("--resolve", "--package", "-p")
 OUTPUTS_VARIABLE = "CTKD_OUTPUTS"
+WHOLE = "distilled/macro_f1"  # a figure that no complete run lacks
 
 
 def run(
@@ -40,6 +40,10 @@ def run(
         bool, typer.Option("--multirun", "-m", help="Run every combination of comma lists.")
     ] = False,
     config_dir: ConfigDir = None,
+    repeated: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Repeat a run, and say what differs."),
+    ] = None,
 ) -> None:
     """Distil across tasks, and leave a run directory with its report.
 
@@ -52,6 +56,7 @@ def run(
       ctkd run -m lambda=0,0.3,1 seed=1,2,3,4,5
       ctkd run -m lambda=0,0.3,1 hydra/launcher=joblib hydra.launcher.n_jobs=4
       ctkd run experiment=tune
+      ctkd run --from outputs/RUN reuse=false
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
@@ -63,6 +68,9 @@ def run(
     if flags:
         _require_known(flags)
         _show([*(["-m"] if multirun else []), *given])
+        return
+    if repeated is not None:
+        _repeat(repeated, given, multirun)
         return
     plan = compose.plan(given)
     launchers.require(plan.launcher)
@@ -94,12 +102,66 @@ def _require_own_processes(plan: Plan) -> None:
         )
 
 
-def _single(overrides: list[str]) -> None:
+def _repeat(run: Path, more: list[str], multirun: bool) -> None:
+    """A run again, in a directory of its own: with its very settings, or with some changed."""
+    from ctkd_cli import repeat
+    from ctkd_cli.printable import printable
+    from ctkd_cli.reports.results import Results
+
+    if multirun:
+        raise InputError(Problem("one run is repeated at a time", where="--from", got="--multirun"))
+    Results.read(run)  # it is complete and whole
+    typed = _typed_before(run)
+    if more:
+        directory = _single([*typed, *more])
+    else:
+        directory = _run_again(_read_yaml(run / "config.yaml"), typed)
+    print(f"\ncompared with {printable(str(run))}:")
+    for line in repeat.in_words(run, directory):
+        print(f"  {printable(line)}")
+
+
+def _run_again(settings: Any, typed: Sequence[str]) -> Path:
+    """A run with resolved settings, in a new directory."""
+    from ctkd_cli.experiment import load
+
+    experiment = load(settings)
+    directory = claim(outputs(), experiment.name)
+    try:
+        _carry_out(experiment, directory, typed)
+    finally:
+        _remove_empty([directory, directory.parent])
+    return directory
+
+
+def _carry_out(experiment: Experiment, directory: Path, typed: Sequence[str]) -> None:
+    from ctkd_cli.door import admit
+
+    admitted = admit(experiment, directory)  # before the imports that take seconds
+    from ctkd_cli.reports import print_summary
+    from ctkd_cli.run import run as run_experiment
+
+    run_experiment(admitted, directory, typed)
+    print_summary(directory)
+
+
+def _typed_before(directory: Path) -> list[str]:
+    """What a run was asked for; its folder of YAMLs is put on the search path again, since the
+    report says how to repeat the run."""
+    overrides, environment = directory / "overrides.yaml", directory / "environment.json"
+    with contextlib.suppress(InputError, AttributeError):  # torn, or not there yet
+        if folder := _read_yaml(environment).get("config_dir"):
+            use_config_dir(Path(folder))
+    return _read_yaml(overrides) or [] if overrides.exists() else []
+
+
+def _single(overrides: list[str]) -> Path:
     from ctkd_cli.overrides import prepare
 
     (experiment,) = _validate([overrides])
     prepared = prepare(overrides)
     named = _named_by_user(overrides, "hydra.run.dir")
+    new = _absent(named) if named else []
     directory = named or parallel.share(
         claim(outputs(), experiment.name) if parallel.is_main() else Path()
     )
@@ -107,10 +169,11 @@ def _single(overrides: list[str]) -> None:
     try:
         _hydra([*prepared, _override("hydra.run.dir", directory)])
     finally:
-        if not named and parallel.is_main():
-            _remove_if_empty(directory)
+        if parallel.is_main():
+            _remove_empty(new if named else [directory, directory.parent])
     if _failures:
         raise _failures[0]
+    return directory
 
 
 def _sweep(plan: Plan) -> None:
@@ -200,6 +263,10 @@ def _jobs(
         with shown(directory, None if isinstance(jobs, int) else jobs):
             named = _override("hydra.sweep.dir", directory)
             _hydra(["-m", *prepare(overrides), *more, watched, named])
+    except KeyboardInterrupt:
+        command = f"ctkd resume {shlex.quote(str(directory))}"
+        typer.echo(f"interrupted; finish the whole sweep with: {command}", err=True)
+        raise
     finally:
         failed = summarise(directory) if parallel.is_main() else []
         if parallel.is_main():
@@ -236,25 +303,18 @@ def resume_sweep(directory: Path) -> None:
 def resume_run(directory: Path) -> None:
     """Finish a run in its own directory; a complete one is left as it is."""
     from ctkd_cli.experiment import load
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
 
     experiment = load(_read_yaml(directory / "config.yaml"))
     if is_complete(directory, experiment):
         print(f"complete already: {directory}")
         return
-    overrides, environment = directory / "overrides.yaml", directory / "environment.json"
-    typed = _read_yaml(overrides) if overrides.exists() else []
-    if environment.exists() and (folder := _read_yaml(environment).get("config_dir")):
-        use_config_dir(Path(folder))  # the report says how to repeat the run
-    run_experiment(experiment, directory, typed)
-    print_summary(directory)
+    _carry_out(experiment, directory, _typed_before(directory))
 
 
 def is_complete(directory: Path, experiment: Experiment) -> bool:
     """Whether a run of these very settings ended well in a directory. Raises InputError when one
     is going on there."""
-    from ctkd_cli.rundir import is_going_on, status_of
+    from ctkd_cli.rundir import is_going_on, metrics_of, status_of
 
     status = status_of(directory)
     if is_going_on(status):
@@ -264,7 +324,7 @@ def is_complete(directory: Path, experiment: Experiment) -> bool:
                 remedy=f"wait for process {status['pid']}, or stop it first",
             )
         )  # fmt: skip
-    if status.get("status") != "complete" or not (directory / "metrics.json").exists():
+    if status.get("status") != "complete" or WHOLE not in metrics_of(directory):
         return False
     config = directory / "config.yaml"
     return bool(_read_yaml(config) == experiment.model_dump(mode="json", by_alias=True))
@@ -272,11 +332,20 @@ def is_complete(directory: Path, experiment: Experiment) -> bool:
 
 def _read_yaml(path: Path) -> Any:
     """Raises InputError when the file is damaged."""
+    from ctkd_cli.plain_data import require_bounded
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_bounded(text)
+        return yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
-            Problem(f"{path.name} is damaged", where="DIR", got=f"{path}: {error}")
+            Problem(
+                f"{path.name} is damaged",
+                where="DIR",
+                got=f"{path}: {error}",
+                remedy="ctkd run, with the same settings: what was complete is in the cache",
+            )
         ) from None
 
 
@@ -356,16 +425,20 @@ def claim(root: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise InputError(
-                Problem(
-                    "the output folder cannot be written",
-                    where="hydra.run.dir",
-                    got=f"{directory}: {error.strerror}",
-                    remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
-                )
-            ) from None
+            raise _not_writable(error) from None
         return directory
     raise AssertionError("ten thousand runs in one second")
+
+
+def _not_writable(error: OSError) -> InputError:
+    return InputError(
+        Problem(
+            "the output folder cannot be written",
+            where="hydra.run.dir",
+            got=f"{error.filename}: {error.strerror}",
+            remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
+        )
+    )
 
 
 def _override(key: str, directory: Path) -> str:
@@ -403,6 +476,8 @@ def _hydra(arguments: list[str]) -> None:
         raise InputError(
             Problem("Hydra cannot do this", where="command line", got=str(error))
         ) from error
+    except OSError as error:  # jobs keep theirs; this is about the directory, which Hydra makes
+        raise _not_writable(error) from error
     finally:
         sys.argv = started_with
 
@@ -421,13 +496,12 @@ def _job(config: DictConfig) -> float:
     from omegaconf import OmegaConf
 
     from ctkd_cli.compose import SWEEP
+    from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
     from ctkd_cli.launchers import RESUME_VARIABLE
     from ctkd_cli.overrides import as_typed
     from ctkd_cli.pruning import Pruned
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
-    from ctkd_cli.rundir import write_refusal
+    from ctkd_cli.rundir import metrics_of, write_refusal
     from ctkd_cli.search import OBJECTIVE
 
     job = HydraConfig.get()
@@ -441,12 +515,15 @@ def _job(config: DictConfig) -> float:
         experiment = load({str(key): value for key, value in settings.items()})
         if os.environ.get(RESUME_VARIABLE):
             if is_complete(directory, experiment):
-                metrics = json.loads((directory / "metrics.json").read_text())
-                return float(metrics.get(OBJECTIVE, float("nan")))
+                return metrics_of(directory).get(OBJECTIVE, float("nan"))
         else:
             _require_free(directory, key)  # once more: its name may have been ${...} until now
+        admitted = admit(experiment, directory)  # before the imports that take seconds
+        from ctkd_cli.reports import print_summary
+        from ctkd_cli.run import run as run_experiment
+
         with _judged(job, experiment):
-            metrics = run_experiment(experiment, directory, typed)
+            metrics = run_experiment(admitted, directory, typed)
         if job.mode is not RunMode.MULTIRUN and parallel.is_main():
             print_summary(directory)  # a sweep shows its jobs together
         return metrics.get(OBJECTIVE, float("nan"))
@@ -479,8 +556,13 @@ def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
         yield
 
 
-def _remove_if_empty(directory: Path) -> None:
-    """A run that was refused leaves nothing behind."""
+def _absent(directory: Path) -> list[Path]:
+    """What must be made for a directory to be there, the innermost first."""
+    return [folder for folder in (directory, *directory.parents) if not folder.exists()]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """A run that was refused leaves nothing behind. folders: the innermost first."""
     with contextlib.suppress(OSError):
-        directory.rmdir()
-        directory.parent.rmdir()
+        for folder in folders:
+            folder.rmdir()

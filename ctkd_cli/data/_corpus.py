@@ -47,9 +47,10 @@ class Corpus:
         """One table of the corpus. Raises InputError when it was not fetched."""
         entry = Cache("corpora").find(self._key)
         if entry is None:
+            damaged = (Cache("corpora").folder / self._key).exists()
             raise InputError(
                 Problem(
-                    f"the corpus {self.name} is not on this machine",
+                    f"the corpus {self.name} is {'damaged' if damaged else 'not on this machine'}",
                     where="reader",
                     got=self.name,
                     remedy=f"ctkd fetch {self.name} ({self.megabytes} MB)",
@@ -60,7 +61,11 @@ class Corpus:
     def fetch(self) -> tuple[Path, bool]:
         """Where the corpus lies, and whether it was there already. Raises CtkdError when it
         cannot be had, or is not the file that it should be."""
-        return Cache("corpora").get(self._key, self._bring)
+        return Cache("corpora").get(
+            self._key,
+            self._bring,
+            on_damage=lambda entry: print(f"{entry} is damaged and is made again", file=sys.stderr),
+        )
 
     def store(self, folder: Path, archive: Path) -> None:
         """Check an archive and write its tables into a folder."""

@@ -42,7 +42,11 @@ class Source:
             raise source.refuse("this is no file's name", str(error)[:200]) from None
         if stat.S_ISDIR(status.st_mode):
             raise source.refuse("this is a folder, not a file")
-        if not os.access(source.path, os.R_OK):
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            raise source.refuse("this is a device, not a file")  # /dev/zero never ends
+        if not os.access(
+            source.path, os.R_OK, effective_ids=os.access in os.supports_effective_ids
+        ):
             raise source.refuse("this file cannot be read", "permission denied")
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise source.refuse("this file is empty")
@@ -51,7 +55,11 @@ class Source:
     def text(self, encoding: str | None = None) -> str:
         """All of the file. encoding: None is UTF-8, or UTF-16 with a byte order mark. Raises
         InputError."""
-        return self.decode(self.path.read_bytes(), encoding)
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise self.refuse("this file cannot be read", error.strerror or str(error)) from None
+        return self.decode(data, encoding)
 
     def lines(self, encoding: str | None = None, newline: str = "") -> Iterator[str]:
         """The same text line by line, read as it is asked for. newline: as in `open`. Raises

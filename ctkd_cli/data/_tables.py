@@ -26,6 +26,7 @@ FORMATS = {
     ".feather": "arrow",
 }
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+LONGEST = 2**20  # characters of a cell: a long book. More is a quote that was never closed
 
 
 def read_table(
@@ -54,12 +55,34 @@ def read_table(
         )
     if kind in DELIMITERS:
         lines = source.lines(encoding)
-        return _delimited.read(source, lines, delimiter or DELIMITERS[kind], guess=guess)
-    if kind == "jsonl":
-        return _json.read_lines(source, source.lines(encoding, newline="\n"))
-    if kind == "json":
-        return _json.read(source, source.text(encoding))
-    return _binary(source, kind)
+        table = _delimited.read(source, lines, delimiter or DELIMITERS[kind], guess=guess)
+    elif kind == "jsonl":
+        table = _json.read_lines(source, source.lines(encoding, newline="\n"))
+    elif kind == "json":
+        table = _json.read(source, source.text(encoding))
+    else:
+        table = _binary(source, kind)
+    _require_short_cells(source, table)
+    return table
+
+
+def _require_short_cells(source: Source, table: Dataset) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in table.column_names:
+        cells = table.data.column(column)
+        if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+            continue
+        lengths = pc.utf8_length(cells)
+        if (longest := pc.max(lengths).as_py() or 0) > LONGEST:
+            row = pc.index(lengths, longest).as_py() + 1
+            raise source.refuse(
+                f"row {row} has a cell of {longest:,} characters",
+                f"column {column!r}",
+                allowed=f"{LONGEST:,}",
+                remedy="close its quote, or cut it: models read no more than its first words",
+            )
 
 
 def require_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> None:
@@ -96,14 +119,20 @@ def _binary(source: Source, kind: str) -> Dataset:
                 table = gather(file.iter_batches(PIECE))
         else:
             with pa.memory_map(str(source.path)) as stream:
-                found = _open_arrow(stream).read_all()
-                source.require_distinct(found.column_names)
-                table = Dataset(found)
+                table = _open_arrow(stream).read_all()
+                source.require_distinct(table.column_names)
+        if table is not None:  # what is torn within a column would end the process later
+            table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
     if not table:
         raise source.refuse("this file has no rows")
-    return table
+    try:
+        return Dataset(table)
+    except (TypeError, ValueError, KeyError, pa.ArrowException) as error:
+        raise source.refuse(
+            "this file has a column of a kind that is not read", first_line(error)
+        ) from None
 
 
 def _open_arrow(stream: Any) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ class Saved(Reader):
         folder = Path(self.folder)
         try:
             folder = folder.expanduser()
+            _require_own_files(folder)
             loaded = load_from_disk(str(folder))
         except Exception as error:  # as in hub.py; and ~ of nobody
             raise InputError(
@@ -44,3 +46,12 @@ class Saved(Reader):
             loaded, str(folder), columns, label, self.role,
             train=self.train_split, validation=self.validation_split, test=self.test_split,
         )  # fmt: skip
+
+
+def _require_own_files(folder: Path) -> None:
+    """Raise ValueError when a state.json names a file that lies elsewhere."""
+    for state in folder.rglob("state.json"):
+        for file in json.loads(state.read_text(encoding="utf-8")).get("_data_files", []):
+            name = str(file.get("filename", ""))
+            if Path(name).name != name:
+                raise ValueError(f"{state} names a file that lies elsewhere: {name}")

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from ctkd_cli import inference
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
+from ctkd_cli.plain_data import require_bounded
 from ctkd_cli.tasks.base import rows
 
 if TYPE_CHECKING:
@@ -69,8 +70,10 @@ def predict(run: Path, file: Path | None) -> Labelled:
 
 def _settings(file: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = file.read_text(encoding="utf-8")
+        require_bounded(text)
+        settings = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         settings = str(error).splitlines()[0]
     if not isinstance(settings, dict):
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -19,8 +18,10 @@ from scipy import stats
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.evaluation.significance import Interval, gain, holm, mcnemar, possible, t_interval
 from ctkd_cli.evaluation.verdict import Verdict, reach
+from ctkd_cli.printable import printable
 from ctkd_cli.provenance import leaves
 from ctkd_cli.reports.results import Results
+from ctkd_cli.spreadsheet import inert, write
 
 SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
 # Settings in which runs of one group may differ.
@@ -235,16 +236,20 @@ def as_json(rows: Sequence[Row]) -> str:
 def as_csv(rows: Sequence[Row]) -> str:
     """A line per row; the settings that differ are columns."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     titles, cells = table(rows)
-    writer.writerows([titles, *cells])
+    settings = len(rows[0].differs)
+    write(text, [titles, *([*map(inert, line[:settings]), *line[settings:]] for line in cells)])
     return text.getvalue()
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     titles, cells = table(rows)
     lines = [titles, ["---"] * len(titles), *cells]
-    return "\n".join(f"| {' | '.join(c.replace('|', '∣') for c in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_in_markdown, line))} |" for line in lines)
+
+
+def _in_markdown(cell: str) -> str:
+    return printable(cell).replace("|", "∣").replace("<", "&lt;")
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

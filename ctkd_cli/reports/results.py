@@ -22,6 +22,7 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.evaluation.calibration import scaled
 from ctkd_cli.evaluation.metrics import confidence_scores, fidelity, score
 from ctkd_cli.evaluation.transfer import Hint
+from ctkd_cli.spreadsheet import original
 
 # The files that reports are made of, and what is read from each.
 PARTS = {
@@ -273,7 +274,9 @@ class Results:
         weights = np.array([[float(cell) for cell in row[1:-1]] for row in rows])
         totals = weights.sum(axis=1, keepdims=True)  # six decimals in the file
         weights = weights / np.where(totals > 0, totals, 1)
-        return LabelMap(tuple(row[0] for row in rows), tuple(header[1:-1]), weights)
+        return LabelMap(
+            tuple(original(row[0]) for row in rows), tuple(map(original, header[1:-1])), weights
+        )
 
     @cached_property
     def config(self) -> Any:

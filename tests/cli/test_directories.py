@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ctkd_cli import config_files
+from ctkd_cli.door import Admitted
 from ctkd_cli.errors import InputError, Problem, RunFailed
 from ctkd_cli.experiment import Experiment
 
@@ -28,7 +29,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
 
     began: list[tuple[Path, Experiment]] = []
 
-    def run(experiment: Experiment, directory: Path, overrides: Sequence[str]) -> dict[str, float]:
+    def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> dict[str, float]:
+        experiment = admitted.experiment
         began.append((directory, experiment))
         if experiment.lambda_ == 13:
             raise InputError(Problem("thirteen", where="lambda"))
@@ -179,9 +181,11 @@ def test_jobs_that_are_refused_or_fail_stop_no_other(
 
 def test_a_sweep_that_is_stopped_still_has_its_table(ctkd: Ctkd, tmp_path: Path) -> None:
     code, out, err = ctkd("run", "-m", DIGITS, "lambda=1,15,2")
+    (sweep,) = (tmp_path / "outputs").iterdir()
     assert code == 130
     assert "job 1 interrupted" in err
-    assert "1 waiting" in err.splitlines()[-1]
+    assert "1 waiting" in err
+    assert f"ctkd resume outputs/{sweep.name}\n" in err
     assert "2 of 3 jobs were stopped or not begun" in out
     (table,) = tmp_path.glob("outputs/*/sweep.csv")
     statuses = [line.split(",")[1] for line in table.read_text().splitlines()[1:]]

@@ -232,3 +232,27 @@ def test_unknown_encoding(tmp_path: Path) -> None:
     path.write_text(HEADER + ROWS)
     with pytest.raises(InputError, match="no such encoding"):
         read(path, encoding="utf-9")
+
+
+def test_an_arrow_file_that_is_torn_within_a_column_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: offsets beyond their buffer would end the process at first use."""
+    table = pa.table({"Überschrift": ["aaaa", "bbbb"], "Gefühl": ["x", "y"]})
+    stream = io.BytesIO()
+    with pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table)
+    offsets = (0).to_bytes(4, "little") + (4).to_bytes(4, "little") + (8).to_bytes(4, "little")
+    content = stream.getvalue()
+    assert content.count(offsets) == 1
+    path = tmp_path / "a.arrow"
+    path.write_bytes(content.replace(offsets, offsets[:8] + (10**6).to_bytes(4, "little")))
+    with pytest.raises(InputError, match="no arrow file, or it is torn"):
+        read(path)
+
+
+def test_a_column_that_no_data_set_holds_is_refused(tmp_path: Path) -> None:
+    intervals = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    table = pa.table({"Überschrift": ["a"], "Gefühl": ["x"], "when": intervals})
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InputError, match="a kind that is not read"):
+        read(tmp_path / "a.arrow")

@@ -1,0 +1,117 @@
+"""`ctkd cache`: what is kept for later runs, and making room."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ctkd_cli.cli._options import AsJson
+from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.printable import printable
+
+if TYPE_CHECKING:
+    from ctkd_cli.housekeeping import Entry
+
+cache = typer.Typer(help="Show or clear what is kept for later runs.", no_args_is_help=True)
+Sort = Annotated[
+    str | None, typer.Option(help="Only teachers, knowledge, arms, students or corpora.")
+]
+OlderThan = Annotated[
+    str | None, typer.Option(metavar="AGE", help="Only what was not used for so long: 12h, 30d.")
+]
+
+
+@cache.command("list")
+def list_cache(sort: Sort = None, older_than: OlderThan = None, as_json: AsJson = False) -> None:
+    """Show what is kept, the longest unused first.
+
+    \b
+    Examples:
+      ctkd cache list
+      ctkd cache list --older-than 30d
+    Then: ctkd cache clear --older-than 30d
+    """
+    found = _chosen(sort, older_than)
+    if as_json:
+        print(json.dumps([_plain(entry) for entry in found], indent=1, ensure_ascii=False))
+    else:
+        _print(found)
+
+
+@cache.command("clear")
+def clear_cache(sort: Sort = None, older_than: OlderThan = None) -> None:
+    """Remove what is kept, but for what a running job uses. Runs that are done need none of it.
+
+    \b
+    Examples:
+      ctkd cache clear --older-than 30d
+      ctkd cache clear --sort arms
+      ctkd cache clear
+    """
+    from ctkd_cli import housekeeping
+
+    gone, kept = housekeeping.clear(_chosen(sort, older_than))
+    freed = housekeeping.size_in_words(sum(entry.size for entry in gone))
+    print(f"removed {len(gone)} of {len(gone) + len(kept)} entries, {freed}")
+    if kept:
+        print(f"left {len(kept)} that a running job uses or makes")
+
+
+def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
+    from ctkd_cli import housekeeping
+
+    if sort is not None and sort not in housekeeping.SORTS:
+        raise InputError(
+            Problem(
+                "no such sort of entry", where="--sort", got=sort,
+                allowed=", ".join(housekeeping.SORTS), nearest=nearest(sort, housekeeping.SORTS),
+            )
+        )  # fmt: skip
+    age = 0.0 if older_than is None else housekeeping.seconds_of(older_than, "--older-than")
+    return [
+        entry
+        for entry in housekeeping.entries()
+        if sort in (None, entry.sort) and entry.used <= time.time() - age
+    ]
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    return {
+        "sort": entry.sort, "key": entry.key, "bytes": entry.size, "used": entry.used,
+        "made_by": entry.by, "whole": not entry.making, "in_use": entry.in_use,
+        "path": str(entry.path),
+    }  # fmt: skip
+
+
+def _print(found: list[Entry]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ctkd_cli import housekeeping
+    from ctkd_cli.cache import cache_root
+
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title, justify in (("sort", "left"), ("key", "left"), ("size", "right"),
+                           ("last use", "right"), ("made by", "left")):  # fmt: skip
+        table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for entry in found:
+        used = "in use" if entry.in_use else housekeeping.age_in_words(entry.used)
+        run = Path(entry.by)
+        shown = f"{run.parent.name}/{run.name}" if run.name.isdigit() else run.name  # of a sweep
+        by = "not whole" if entry.making else printable(shown)
+        size = housekeeping.size_in_words(entry.size)
+        table.add_row(entry.sort, entry.key[:12], size, used, Text(by))
+    if found:
+        console.print(table)
+    total = housekeeping.size_in_words(sum(entry.size for entry in found))
+    limit = housekeeping.limit()
+    allowed = "no limit" if limit is None else f"limit {housekeeping.size_in_words(limit)}"
+    count = f"{len(found)} entr{'y' if len(found) == 1 else 'ies'}"
+    console.print(Text(f"{count}, {total} ({allowed}) in {cache_root()}"), soft_wrap=True)
