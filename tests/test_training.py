@@ -317,3 +317,12 @@ def test_reading_leaves_the_mode_as_it_was() -> None:
     data, model = lesson(), student().train()
     inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
     assert model.training
+
+
+def test_batches_of_reading_hold_tokens_and_every_row_once() -> None:
+    lengths = np.array([5, 100, 3, 40, 40, 7, 1])
+    planned = inference.plan(lengths, per_batch=80)
+    # 100 alone, although more than 80; 80 // 40 = 2; 80 // 7 = 11 takes the rest.
+    assert [rows.tolist() for rows in planned] == [[1], [3, 4], [5, 0, 2, 6]]
+    assert inference.plan(np.zeros(3, int), 2)[0].tolist() == [0, 1]
+    assert inference.plan(np.zeros(0, int), 2) == []

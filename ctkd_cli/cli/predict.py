@@ -40,13 +40,17 @@ def predict(
     from ctkd_cli.deploy.predict import predict as label
 
     hush_libraries()
-    labelled = label(run, file)
-    (_print_csv if format is Format.csv else _print_jsonl)(labelled)
+    for position, labelled in enumerate(label(run, file)):
+        if format is Format.csv:
+            _print_csv(labelled, header=position == 0)
+        else:
+            _print_jsonl(labelled)
 
 
-def _print_csv(labelled: Labelled) -> None:
+def _print_csv(labelled: Labelled, header: bool) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["id", "input", "predicted", *(f"p({label})" for label in labelled.labels)])
+    if header:
+        writer.writerow(["id", "input", "predicted", *(f"p({label})" for label in labelled.labels)])
     for name, text, predicted, row in zip(
         labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
     ):
