@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.base import Encoded, Kind
 
 ACCELERATED = 16  # times what a batch holds on a CPU, whose caches are small
+PARTLY = 4  # a batch this part full may stay so, rather than be filled up with padding
 FORGET = 50_000  # rows after which pages of mapped files are let go
 
 Progress = Callable[[int, int], None]
@@ -61,13 +62,16 @@ def batches(
 
 def plan(lengths: np.ndarray, per_batch: int) -> list[np.ndarray]:
     """Rows of each batch, longest first: as many as hold at most `per_batch` units (tokens, pixels)
-    when all are padded to the longest of them, but one at least."""
+    when all are padded to the longest of them, but one at least. A batch that is a quarter full
+    takes no row that would be padding by more than an eighth."""
     order = np.argsort(-lengths, kind="stable")
     planned, start = [], 0
     while start < len(order):
-        size = max(1, per_batch // max(1, int(lengths[order[start]])))
-        planned.append(order[start : start + size])
-        start += size
+        longest = max(1, int(lengths[order[start]]))
+        fits = order[start : start + max(1, per_batch // longest)]
+        alike = int((8 * lengths[fits] >= 7 * longest).sum())
+        planned.append(fits[: max(alike, per_batch // longest // PARTLY, 1)])
+        start += len(planned[-1])
     return planned
 
 

@@ -309,9 +309,11 @@ class Bench:
 
     def setfit(self, seed: int) -> tuple[float, float]:
         from datasets import Dataset
-        from sentence_transformers import SentenceTransformer, models
-        from setfit import DistillationTrainer, SetFitModel, TrainingArguments
         from sklearn.linear_model import LogisticRegression
+
+        with quiet():
+            from sentence_transformers import SentenceTransformer, models
+            from setfit import DistillationTrainer, SetFitModel, TrainingArguments
 
         def both(model: Any, name: str) -> SetFitModel:
             folder = self.folder / name
