@@ -7,9 +7,9 @@
 
 Encoded texts go in, logits come out, in one process and with the same threads; everything in turns,
 round after round; medians. `N tokens` is `ctkd`'s pass with batches of at most N tokens, longest
-first (2,048 is what it uses on a CPU), `64 rows` the same with 64 texts in each batch. ONNX Runtime gets the
-exported model with dynamic axes, and the same batches; `of onnx` is against its best. Weights are
-those before training: they do not change the time.
+first (2,048 is what it uses on a CPU), `64 rows` the same with 64 texts in each batch. ONNX Runtime
+gets the exported model with dynamic axes, and the same batches; `of onnx` is against its best.
+Weights are those before training: they do not change the time.
 
 Lines go to docs/bench_predict.jsonl, with the machine; `table` prints them as Markdown.
 """
