@@ -1,7 +1,7 @@
 """The same distillation by ctkd and by what one would pick instead: time, and macro-F1 on test.
 
-    pip install textbrewer==0.2.1.post1 tensorboard setfit     # beside ctkd
-    pip install --no-deps torchdistill pyyaml-include==1.4.1   # asks for torchvision, needs none
+    pip install textbrewer==0.2.1.post1 tensorboard setfit==1.2.0    # beside ctkd
+    pip install --no-deps torchdistill==1.1.5     # asks for torchvision, and can do without
     python scripts/bench_peers.py                  # headlines, 3 seeds, then a sweep
     python scripts/bench_peers.py --texts articles # all of 128 tokens: nobody can save padding
     python scripts/bench_peers.py --epochs 1 --limit 100 --seeds 1 --no-sweep
