@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ctkd_cli.knowledge import Said
     from ctkd_cli.tasks.base import Encoded, Kind
 
-BATCH = 64
+ACCELERATED = 16  # times what a batch holds on a CPU, whose caches are small
+PARTLY = 4  # a batch this part full may stay so, rather than be filled up with padding
 FORGET = 50_000  # rows after which pages of mapped files are let go
 
 Progress = Callable[[int, int], None]
@@ -36,24 +37,42 @@ def batches(
     """Some rows of a split at a time: rows [n], logits [n, K] and pooled features [n, d], float32.
 
     Longest first, so that a batch holds examples of like length and memory peaks at the start.
-    Several processes read a part each, and all get all.
+    Several processes read a batch each, and all get all.
     """
-    order = np.argsort(-encoded.lengths, kind="stable")
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    planned = plan(encoded.lengths, kind.per_batch * (1 if on_cpu else ACCELERATED))
     was_training = model.training
     model.eval()
-    done = 0
+    done = unforgotten = 0
     try:
-        for start in range(0, len(order), BATCH * parallel.world()):
-            mine = order[start + BATCH * parallel.rank() :][:BATCH]
-            said = _said(model, kind, encoded, preprocessor, device, mine) if len(mine) else None
-            for each in filter(None, parallel.gather(said)):
-                yield each
-                done += len(each[0])
-            on_batch(done, len(order))
-            if start % FORGET < BATCH * parallel.world():
+        for start in range(0, len(planned), parallel.world()):
+            turn = planned[start : start + parallel.world()]
+            mine = turn[parallel.rank()] if parallel.rank() < len(turn) else None
+            said = None if mine is None else _said(model, kind, encoded, preprocessor, device, mine)
+            yield from filter(None, parallel.gather(said))
+            read = sum(map(len, turn))
+            done, unforgotten = done + read, unforgotten + read
+            on_batch(done, len(encoded.lengths))
+            if unforgotten >= FORGET:
                 memory.forget_pages()
+                unforgotten = 0
     finally:
         model.train(was_training)
+
+
+def plan(lengths: np.ndarray, per_batch: int) -> list[np.ndarray]:
+    """Rows of each batch, longest first: as many as hold at most `per_batch` units (tokens, pixels)
+    when all are padded to the longest of them, but one at least. A batch that is a quarter full
+    takes no row that would be padding by more than an eighth."""
+    order = np.argsort(-lengths, kind="stable")
+    planned, start = [], 0
+    while start < len(order):
+        longest = max(1, int(lengths[order[start]]))
+        fits = order[start : start + max(1, per_batch // longest)]
+        alike = int((8 * lengths[fits] >= 7 * longest).sum())
+        planned.append(fits[: max(alike, per_batch // longest // PARTLY, 1)])
+        start += len(planned[-1])
+    return planned
 
 
 def _said(

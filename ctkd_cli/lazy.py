@@ -1,8 +1,8 @@
 """Heavy modules, imported at first use.
 
 `ctkd list`, `ctkd check` and a refused config look at settings only, so they must not pay for
-torch, nor the first two for pyarrow. A module that holds settings beside tensor code takes its
-names from here.
+torch and scipy, nor the first two for pyarrow. A module that holds settings beside tensor code
+takes its names from here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as _pyarrow
     import pyarrow.compute as _compute
+    import scipy.special as _special
     import torch as torch
     import transformers as transformers
 
-    pa, pc = _pyarrow, _compute
+    pa, pc, special = _pyarrow, _compute, _special
 else:
 
     class _Lazy:
@@ -28,5 +29,6 @@ else:
 
     pa = _Lazy("pyarrow")
     pc = _Lazy("pyarrow.compute")
+    special = _Lazy("scipy.special")
     torch = _Lazy("torch")
     transformers = _Lazy("transformers")

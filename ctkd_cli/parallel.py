@@ -12,9 +12,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
 
 from ctkd_cli.lazy import torch
 
@@ -122,9 +121,9 @@ def _whole() -> Any:
         @staticmethod
         def forward(ctx: Any, own: Tensor, n: int) -> Tensor:
             bounds = _bounds(n)
-            sizes = np.diff(bounds)
+            sizes = [end - start for start, end in pairwise(bounds)]
             ctx.shape, ctx.start, ctx.size = own.shape, bounds[rank()], sizes[rank()]
-            padded = own.new_zeros((int(sizes.max()), *own.shape[1:]))
+            padded = own.new_zeros((max(sizes), *own.shape[1:]))
             padded[: ctx.size] = own[: ctx.size]
             parts = [torch.empty_like(padded) for _ in sizes]
             torch.distributed.all_gather(parts, padded)

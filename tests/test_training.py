@@ -317,3 +317,15 @@ def test_reading_leaves_the_mode_as_it_was() -> None:
     data, model = lesson(), student().train()
     inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
     assert model.training
+
+
+def test_batches_of_reading_hold_tokens_and_every_row_once() -> None:
+    lengths = np.array([5, 100, 3, 40, 40, 7, 1, 38, 36, 20])
+    planned = inference.plan(lengths, per_batch=80)
+    # 100 alone, although more than 80; 80 // 40 = 2, twice, since 36 is not much less than 38; a
+    # quarter of 80 holds one row of 20, two of 7 and six of 3.
+    assert [rows.tolist() for rows in planned] == [[1], [3, 4], [7, 8], [9], [5, 0], [2, 6]]
+    # Four of 20 fill a batch of 80, and 18 is no less than 7/8 of 20, which 17 is.
+    assert [len(rows) for rows in inference.plan(np.array([20, 20, 18, 17]), 80)] == [3, 1]
+    assert np.concatenate(inference.plan(np.zeros(3, int), 2)).tolist() == [0, 1, 2]
+    assert inference.plan(np.zeros(0, int), 2) == []

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
-from scipy.special import logsumexp
 
 from ctkd_cli.bridges.base import LearnedBridge
+from ctkd_cli.lazy import special
 
 ITERATIONS = 2_000
 TOLERANCE = 1e-10
@@ -54,8 +54,8 @@ def sinkhorn(
     log_rows, log_columns = np.log(rows), np.log(columns)
     potential = np.zeros(len(columns))
     for _ in range(ITERATIONS):
-        other = log_rows - logsumexp(kernel + potential[None], axis=1)
-        potential = log_columns - logsumexp(kernel + other[:, None], axis=0)
+        other = log_rows - special.logsumexp(kernel + potential[None], axis=1)
+        potential = log_columns - special.logsumexp(kernel + other[:, None], axis=0)
         plan = np.exp(kernel + other[:, None] + potential[None])
         if np.abs(plan.sum(axis=1) - rows).max() < TOLERANCE:
             break

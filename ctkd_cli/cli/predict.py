@@ -40,13 +40,17 @@ def predict(
     from ctkd_cli.deploy.predict import predict as label
 
     hush_libraries()
-    labelled = label(run, file)
-    (_print_csv if format is Format.csv else _print_jsonl)(labelled)
+    for position, labelled in enumerate(label(run, file)):
+        if format is Format.csv:
+            _print_csv(labelled, header=position == 0)
+        else:
+            _print_jsonl(labelled)
 
 
-def _print_csv(labelled: Labelled) -> None:
-    probabilities = (_cell(f"p({label})") for label in labelled.labels)
-    write(sys.stdout, [["id", "input", "predicted", *probabilities]])
+def _print_csv(labelled: Labelled, header: bool) -> None:
+    if header:
+        probabilities = (_cell(f"p({label})") for label in labelled.labels)
+        write(sys.stdout, [["id", "input", "predicted", *probabilities]])
     rows = zip(
         labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
     )

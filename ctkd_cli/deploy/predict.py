@@ -10,19 +10,26 @@ import numpy as np
 import yaml
 from scipy.special import softmax
 
-from ctkd_cli import inference
+from ctkd_cli import devices, inference
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
 from ctkd_cli.plain_data import require_bounded
 from ctkd_cli.tasks.base import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from datasets import Dataset
+
+    from ctkd_cli.experiment import Experiment
+
+PIECE = 10_000  # inputs that are tokens, and answers, at one time
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """ids: [N]. inputs: [N], as text. labels: the student's K labels. probabilities: [N, K]."""
+    """Some inputs. ids: [N]. inputs: [N], as text. labels: the student's K labels. probabilities:
+    [N, K]."""
 
     ids: Sequence[str]
     inputs: Sequence[str]
@@ -34,10 +41,11 @@ class Labelled:
         return [self.labels[index] for index in self.probabilities.argmax(axis=1)]
 
 
-def predict(run: Path, file: Path | None) -> Labelled:
-    """Label the inputs of a file, or of stdin when it is None, with the student of a run.
+def predict(run: Path, file: Path | None) -> Iterator[Labelled]:
+    """Label the inputs of a file, or of stdin when it is None, with the student of a run: some at a
+    time, in their order.
 
-    Raises InputError when there is no complete run, or the file cannot be read.
+    Raises InputError, before the first, when there is no complete run, or the file cannot be read.
     """
     if not (run / "student").is_dir() or not (run / "config.yaml").is_file():
         raise InputError(
@@ -50,22 +58,31 @@ def predict(run: Path, file: Path | None) -> Labelled:
             )
         )
     experiment = load(_settings(run / "config.yaml"))
-    kind = experiment.target
-    inputs = kind.read_inputs(file)
+    inputs = experiment.target.read_inputs(file)
     if len(inputs) == 0:
         raise InputError(Problem("there is nothing to label", where=str(file or "standard input")))
-    model = experiment.student.load_trained(run / "student")
-    preprocessor = experiment.student.load_preprocessor(run / "student")
-    encoded = kind.encode(inputs, preprocessor, keep=False)
-    logits = inference.read(model, kind, encoded, preprocessor, experiment.device)
+    return _labelled(experiment, run / "student", inputs)
+
+
+def _labelled(experiment: Experiment, student: Path, inputs: Dataset) -> Iterator[Labelled]:
+    kind = experiment.target
+    # This need not be the machine on which the student learnt.
+    device = experiment.device.model_copy(update={"accelerator": "auto"})
+    model = experiment.student.load_trained(student).to(devices.resolve(device))
+    preprocessor = experiment.student.load_preprocessor(student)
     names = model.config.id2label
-    ids = inputs["id"] if "id" in inputs.column_names else range(1, len(inputs) + 1)
-    return Labelled(
-        [str(name) for name in ids],
-        [kind.show(row) for row in rows(inputs)],
-        tuple(names[index] for index in range(len(names))),
-        softmax(logits.astype(np.float64), axis=1),
-    )
+    labels = tuple(names[index] for index in range(len(names)))
+    for start in range(0, len(inputs), PIECE):
+        piece = inputs.select(range(start, min(start + PIECE, len(inputs))))
+        encoded = kind.encode(piece, preprocessor, keep=False)
+        logits = inference.read(model, kind, encoded, preprocessor, device)
+        counted = range(start + 1, start + 1 + len(piece))
+        yield Labelled(
+            [str(name) for name in (piece["id"] if "id" in piece.column_names else counted)],
+            [kind.show(row) for row in rows(piece)],
+            labels,
+            softmax(logits.astype(np.float64), axis=1),
+        )
 
 
 def _settings(file: Path) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import softmax
 
+from ctkd_cli.lazy import special
 from ctkd_cli.losses.base import Loss, StudentOutputs, TeacherOutputs
 from ctkd_cli.losses.mapped_kl import kl_to_targets
 from ctkd_cli.probe import Judge, held_out, pieces
@@ -43,7 +43,9 @@ class CenterKl(Loss):
 
         def fit(labelled: np.ndarray, labels: np.ndarray) -> Judge:
             middles = centres((labelled - mean) / scale, labels, n_labels)
-            return lambda new: softmax(self.sharpness * near((new - mean) / scale, middles), axis=1)
+            return lambda new: special.softmax(
+                self.sharpness * near((new - mean) / scale, middles), axis=1
+            )
 
         return held_out(features, gold, fit)
 

@@ -23,9 +23,10 @@ def write_reports(directory: Path) -> dict[str, float]:
     metrics = flat_metrics(results, verdict)
     write_atomically(directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     write_atomically(directory / "report.txt", text.render(results, verdict))
-    for name, picture in plots.pictures(results).items():
+    pictures = plots.pictures(results)
+    for name, picture in pictures.items():
         write_atomically(directory / f"{name}.png", plots.png(picture))
-    write_atomically(directory / "report.html", html.render(results, verdict))
+    write_atomically(directory / "report.html", html.render(results, verdict, pictures))
     if (directory / "student").is_dir():
         card = model_card.render(results, verdict)
         write_atomically(directory / "student" / "README.md", card)

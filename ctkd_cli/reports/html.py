@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from ctkd_cli.reports.findings import brought, conflicts, hint_judged, ledger, o
 from ctkd_cli.reports.terminal import COLUMNS
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ctkd_cli.evaluation.verdict import Verdict
     from ctkd_cli.reports.results import Results
 
@@ -36,7 +39,7 @@ CONFIDENCE = {  # of the students, beside the scores of all arms
 }  # fmt: skip
 
 
-def render(results: Results, verdict: Verdict) -> str:
+def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -> str:
     """The page as text. Everything that comes from data is escaped by the template engine."""
     target = results.facts("target")
     gold = results.gold_rows("distilled")
@@ -61,7 +64,7 @@ def render(results: Results, verdict: Verdict) -> str:
             labels=_per_label(results, verdict.control),
             pictures={
                 name: {"uri": data_uri(figure), "caption": CAPTIONS[name]}
-                for name, figure in plots.pictures(results).items()
+                for name, figure in pictures.items()
             },
             ledger=ledger(results),
             conflicts=conflicts(results),

@@ -232,4 +232,5 @@ def _saved(figure: Figure, format: str, **options: Any) -> bytes:
         # A PNG shows a box where no font here has a letter; the page has the browser's fonts.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format=format, **options)
+    figure.set_layout_engine("none")  # what is laid out stays so, in another format too
     return buffer.getvalue()

@@ -74,6 +74,9 @@ class Kind(Component):
         """The size of each example without any model: words of a text, pixels of an image."""
 
     size_unit: ClassVar[str]
+    per_batch: ClassVar[int] = (
+        2_048  # units of `Encoded.lengths` that a model reads at once, on CPU
+    )
 
     def units(self, inputs: Dataset) -> list[float]:
         """What a model reads of each example, in its own unit (tokens, pixels), without asking a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -137,6 +138,40 @@ def test_predict_labels_new_texts(finished, ctkd: Ctkd, tmp_path: Path) -> None:
     first = json.loads(out.splitlines()[0])
     assert first["id"] == rows["id"][0]
     assert first["probabilities"]["sport"] == pytest.approx(rows["p(sport)"][0], abs=1e-5)
+
+
+def test_predict_answers_piece_by_piece(finished, ctkd: Ctkd, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """No more than a piece is tokens at one time, and answers keep their order."""
+    from ctkd_cli.deploy import predict
+    from ctkd_cli.tasks.text import Text
+
+    run, _ = finished
+    texts = [f"{'goal film team ' * (n % 4)}match {n}" for n in range(7)]
+    (tmp_path / "new.txt").write_text("\n".join(texts))
+    whole = ctkd("predict", str(run), "new.txt")
+    encoded, encode = [], Text.encode
+
+    def counted(self, inputs, preprocessor, **more):  # type: ignore[no-untyped-def]
+        encoded.append(len(inputs))
+        return encode(self, inputs, preprocessor, **more)
+
+    monkeypatch.setattr(Text, "encode", counted)
+    monkeypatch.setattr(predict, "PIECE", 3)
+    code, out, _ = ctkd("predict", str(run), "new.txt")
+    assert (code, encoded) == (0, [3, 3, 1])
+    header, *lines = list(csv.reader(out.splitlines()))
+    expected_header, *expected = list(csv.reader(whole[1].splitlines()))
+    assert header == expected_header
+    assert [line[:3] for line in lines] == [line[:3] for line in expected]
+    assert [line[1] for line in lines] == texts
+    for line, other in zip(lines, expected, strict=True):
+        assert [float(p) for p in line[3:]] == pytest.approx(
+            [float(p) for p in other[3:]], abs=1e-5
+        )
+    # A table without ids counts on from piece to piece.
+    (tmp_path / "new.csv").write_text("text\n" + "\n".join(texts))
+    lines = ctkd("predict", str(run), "new.csv")[1].splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == list("1234567")
 
 
 def test_predict_reads_lines_and_stdin(finished, ctkd: Ctkd, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
