@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,17 @@ def hash_folder(folder: Path, patterns: tuple[str, ...]) -> str:
     """Hash of the files of a model folder that match."""
     digest = hashlib.sha256()
     for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
+        status = file.stat()
         digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(_hash_file(file, status.st_size, status.st_mtime_ns))
     return digest.hexdigest()
+
+
+@cache
+def _hash_file(file: Path, size: int, modified: int) -> bytes:
+    """Hash of a file, once in a process for as long as it stays as it is."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def read_config(folder: Path, where: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,6 +55,7 @@ class BbcNews(Reader):
         return "texts are the BBC's, for non-commercial research only"
 
 
+@cache
 def _documents() -> list[dict[str, str]]:
     """All unique articles, in the order of their paths."""
     try:
