@@ -163,7 +163,7 @@ MANY = [f"text {n}" for n in range(8)]
 XY = ["x", "y"] * 4
 
 SETTINGS = [
-    case("a word for a number", "training.steps=many", "training.steps", "'many'", "integer"),
+    case("a word for a number", "training.steps=many", "steps", "'many'", "a whole number"),
     case("half a batch", "training.batch_size=1.5", "training.batch_size", "1.5"),
     case("an unknown key", "training.stepz=3", "unknown setting", "did you mean steps?"),
     case("an unknown key at the top", "lamda=1", "unknown setting", "did you mean lambda?"),
@@ -183,7 +183,7 @@ SETTINGS = [
     case("an unknown precision", "device.precision=fp8", "device.precision", "fp32", "bf16"),
     case("an unknown control", "controls.arms=[stiltz]", "controls.arms", "stilts"),
     case("a name that is a path", "name=../../etc", "name", "../../etc"),
-    case("a word alone", "lambda", "cannot be read", "lambda", "KEY=VALUE"),
+    case("a word alone", "lambda", "this word is no setting", "lambda", "KEY=VALUE"),
     case("an open bracket", "target.labels=[a", "target.labels", "'[a'"),
     case("an unknown flag", "--nope", "unknown option", "--nope", "ctkd run --help"),
     case("an unknown verb", "rnu", "run"),

@@ -27,6 +27,8 @@ def read(source: Source, lines: Iterator[str], delimiter: str, *, guess: bool = 
     guess: take the delimiter that the header shows, instead of saying that it shows another one.
     Raises InputError.
     """
+    from datasets import Dataset
+
     head: list[str] = []
     rows = _rows(source, _remembered(lines, head), delimiter)
     _, header = next(rows, (0, []))
@@ -44,7 +46,7 @@ def read(source: Source, lines: Iterator[str], delimiter: str, *, guess: bool = 
     table = gather(_pieces(source, rows, header, delimiter))
     if table is None:
         raise source.refuse("this file has a header and no rows")
-    return table
+    return Dataset(table)
 
 
 def _pieces(

@@ -8,30 +8,24 @@ import tempfile
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ctkd_cli.cache import cache_root
 from ctkd_cli.lazy import pa
 from ctkd_cli.memory import mapped_buffer
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 PIECE = 5_000  # rows of a piece
 IN_MEMORY = 2**25  # bytes of a table that is not written to disk
 
 
-def gather(pieces: Iterable[pa.RecordBatch]) -> Dataset | None:
+def gather(pieces: Iterable[pa.RecordBatch]) -> pa.Table | None:
     """Pieces of one schema as a table; None when there is none."""
-    from datasets import Dataset
-
     pieces, held, size = iter(pieces), [], 0
     for piece in pieces:
         held.append(piece)
         size += piece.nbytes
         if size > IN_MEMORY:
-            return Dataset(_on_disk(chain(held, pieces), piece.schema))
-    return Dataset(pa.Table.from_batches(held)) if held else None
+            return _on_disk(chain(held, pieces), piece.schema)
+    return pa.Table.from_batches(held) if held else None
 
 
 def _on_disk(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:

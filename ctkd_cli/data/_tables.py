@@ -110,7 +110,7 @@ def _binary(source: Source, kind: str) -> Dataset:
     import pyarrow.parquet as pq
     from datasets import Dataset
 
-    table: Dataset | None
+    table: pa.Table | None
     try:
         if kind == "parquet":
             # Not read_table, which calls a file with two columns of one name torn.
@@ -125,7 +125,7 @@ def _binary(source: Source, kind: str) -> Dataset:
             table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
-    if not table:
+    if table is None or len(table) == 0:
         raise source.refuse("this file has no rows")
     try:
         return Dataset(table)

@@ -80,7 +80,7 @@ def study_of(directory: Path) -> Study | None:
         asked = yaml.safe_load((directory / SWEEP_FILE).read_text(encoding="utf-8"))
         settings = asked["search"]
         require()
-    except (OSError, KeyError, TypeError, InputError):
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, InputError):
         return None
     return open_study(settings, directory)
 

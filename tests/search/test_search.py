@@ -25,7 +25,7 @@ from ctkd_cli.search import sweeper
 from ctkd_cli.search.findings import study_of
 
 if TYPE_CHECKING:
-    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.door import Admitted
 
 Ctkd = Callable[..., tuple[int, str, str]]
 DIGITS = [
@@ -98,8 +98,9 @@ class Story:
         self.ran: list[str] = []
 
     def __call__(
-        self, experiment: Experiment, directory: Path, overrides: list[str]
+        self, admitted: Admitted, directory: Path, overrides: list[str]
     ) -> dict[str, float]:
+        experiment = admitted.experiment
         if directory.name in self.broken:
             raise self.broken[directory.name]
         self.ran.append(directory.name)
