@@ -33,7 +33,7 @@ with atheris.instrument_imports(include=["ctkd_cli"]) if atheris else nullcontex
     from ctkd_cli.bridges.names import Names
     from ctkd_cli.data._tables import FORMATS, read_table
     from ctkd_cli.errors import InputError
-    from ctkd_cli.labels import label_names, problems
+    from ctkd_cli.labels import label_column, problems
     from ctkd_cli.plain_data import in_yaml, require_bounded
     from ctkd_cli.reports.results import Results
 
@@ -49,7 +49,7 @@ def a_table(kind: str, content: bytes) -> None:
     try:
         table = read_table(file, "target.train", kind)
         for column in table.column_names[:4]:
-            names = {name for name in label_names(table, column, "target") if name is not None}
+            names = label_column(table, column, "target").names
             problems(sorted(names), "target", column, chosen=False)
     except InputError as error:
         str(error)

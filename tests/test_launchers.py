@@ -312,10 +312,10 @@ def test_the_yaml_for_slurm_that_the_docs_show(ctkd: Ctkd, slurm: Path) -> None:
     Path("mine/experiment").mkdir(parents=True)
     Path("mine/experiment/on_slurm.yaml").write_text(shown.removeprefix("yaml\n"))
     asked = ["run", "-m", *TINY[1:], "source=digits_low", "target=digits_high", "teacher=convnet",
-             "student=convnet", "loss=hint", "lambda=1"]  # fmt: skip
+             "student=convnet", "loss=hint", "lambda=1,2"]  # fmt: skip
     code, _, err = ctkd(*asked, "--config-dir", "mine", "experiment=on_slurm")
     assert code == 0, err
-    assert statuses(only()) == {"0": "complete"}
+    assert statuses(only()) == {"0": "complete", "1": "complete"}
     given = dict(
         line.removeprefix("#SBATCH --").partition("=")[::2]
         for line in slurm.read_text().splitlines()
@@ -328,7 +328,7 @@ def test_the_yaml_for_slurm_that_the_docs_show(ctkd: Ctkd, slurm: Path) -> None:
     assert given["cpus-per-task"] == str(wanted["cpus_per_task"])
     assert given["mem"] == f"{wanted['mem_gb']}GB"
     assert given["gres"] == wanted["gres"]
-    assert given["array"] == "0-0%1"
+    assert given["array"] == "0-1%2"
     assert given["mail-type"] == wanted["additional_parameters"]["mail-type"]
     assert wanted["setup"][0] in slurm.read_text()
     assert threads(only() / "0") == wanted["cpus_per_task"]

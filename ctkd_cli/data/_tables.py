@@ -123,7 +123,7 @@ def _binary(source: Source, kind: str) -> Dataset:
                 source.require_distinct(table.column_names)
         if table is not None:  # what is torn within a column would end the process later
             table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise source.refuse(f"this is no {kind} file, or it is torn", first_line(error)) from None
     if table is None or len(table) == 0:
         raise source.refuse("this file has no rows")
