@@ -5,10 +5,10 @@
 
 Each sweep starts with an empty cache. `teachers` counts trainings of a teacher in all events, and
 `teacher` is what they took. `students` is the sum of what the jobs themselves report for training
-their students (stages `student alone` and `student distilled`, found in the cache or not). `of the
-sum` is the time of the whole command, less the teacher's, divided by that of the students: what else
-a sweep costs, and what several processes save. Seconds are those of a shared machine: compare the
-ratios.
+their students (stages `student alone` and `student distilled`, found in the cache or not). `of
+the sum` is the time of the whole command, less the teacher's, divided by that of the students: what
+else a sweep costs, and what several processes save. Seconds are those of a shared machine: compare
+the ratios.
 """
 
 from __future__ import annotations

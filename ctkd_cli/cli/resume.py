@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ctkd_cli.cli.run import resume_run, resume_sweep
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.rundir import SWEEP_FILE
 
@@ -25,6 +24,9 @@ def resume(
       ctkd resume outputs/RUN
       ctkd resume outputs/SWEEP
     """
+    from ctkd_cli.cli._again import resume_run
+    from ctkd_cli.cli._start import resume_sweep
+
     if (directory / SWEEP_FILE).is_file():
         resume_sweep(directory)
     elif (directory / "config.yaml").is_file():

@@ -337,7 +337,7 @@ def test_a_refused_run_leaves_nothing(ctkd: Ctkd) -> None:
 
 
 def test_two_runs_in_one_second_get_two_directories(tmp_path: Path) -> None:
-    from ctkd_cli.cli.run import claim
+    from ctkd_cli.directories import claim
 
     claimed = {claim(tmp_path, "run") for _ in range(5)}
     assert len(claimed) == 5
