@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from ctkd_cli import parallel
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.lazy import torch
 
 if TYPE_CHECKING:
     from ctkd_cli.experiment import Device
