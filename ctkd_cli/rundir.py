@@ -219,17 +219,17 @@ class Stage:
 
 def status_of(directory: Path) -> dict[str, Any]:
     """What status.json says; {} when it is absent or torn."""
-    try:
-        found = json.loads((directory / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return _mapping(directory / "status.json")
 
 
 def metrics_of(directory: Path) -> dict[str, float]:
     """The figures of metrics.json; {} when it is absent or torn."""
+    return _mapping(directory / "metrics.json")
+
+
+def _mapping(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -82,22 +82,6 @@ def fit(
     if lesson.teaching is None:
         plan = plan.labelled_only()
     scratch = parallel.share(scratch)
-    with restricted(model, lesson.tokens()):
-        _train(model, lesson, plan, training, device, seed, arm, stage, scratch)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _train(
-    model: PreTrainedModel,
-    lesson: Lesson,
-    plan: batches.Plan,
-    training: Training,
-    device: Device,
-    seed: int,
-    arm: str,
-    stage: Stage,
-    scratch: Path,
-) -> None:
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
@@ -106,7 +90,7 @@ def _train(
     arguments = _arguments(
         training, device, seed, len(plan), lesson.validation is not None, scratch
     )
-    with stage.tracked() as (tracker, name):
+    with restricted(model, lesson.tokens()), stage.tracked() as (tracker, name):
         arguments.run_name = name
         arguments.report_to = [] if tracker == "none" else [tracker]
         arguments.project = PROJECT
@@ -121,9 +105,11 @@ def _train(
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
         trainer.train()
-    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
-        raise TrainingDiverged(f"{arm}: the last step left weights that are not finite; {REMEDY}")
-    parallel.share_weights(learner)
+        if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+            told = f"{arm}: the last step left weights that are not finite; {REMEDY}"
+            raise TrainingDiverged(told)
+        parallel.share_weights(learner)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _Trainer(Trainer):  # type: ignore[misc]

@@ -50,15 +50,11 @@ SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 768, 3072), (4096, 384,
 WARM_UP = 2  # steps that are not counted
 
 
-class Clock:
+class Clock(console.SilentDisplay):
     """A display that only notes when each step ended."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
-
-    def started(self, title: str, detail: str) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
-    def note(self, message: str) -> None: ...
 
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         self.times.append(time.perf_counter())

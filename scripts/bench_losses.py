@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +42,6 @@ PAIRS = {
 }  # fmt: skip
 RESULTS = Path("docs/bench_losses.jsonl")
 ALONE, STILTS = "alone", "stilts"  # no loss: the student alone, and fine-tuned on the source first
-
-
-class Silent:
-    """A display that shows nothing."""
-
-    def started(self, title: str, detail: str) -> None: ...
-    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
-    def note(self, message: str) -> None: ...
 
 
 def main() -> None:
@@ -94,7 +84,7 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     sources = source_side.load(experiment)
     target = task.load(experiment.target, seed)
     compatibility.require(experiment, sources, target)
-    rundir = RunDirectory(Path("outputs/bench_losses") / pair, Silent())
+    rundir = RunDirectory(Path("outputs/bench_losses") / pair, console.SilentDisplay())
     pool = target_pool(target)
     heard = source_side.hear(experiment, sources, pool, rundir)
     crossing = cross(experiment, target, [voice for _, voice in heard.values()])

@@ -50,7 +50,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -94,15 +94,6 @@ OURS = ("ctkd", "ctkd, bf16", "ctkd's student alone")
 OTHER_WORK = "SetFit"
 
 
-class Silent:
-    """A display that shows nothing."""
-
-    def started(self, title: str, detail: str) -> None: ...
-    def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
-    def note(self, message: str) -> None: ...
-    def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("verb", nargs="?", default="run", choices=["run", "table"])
@@ -144,7 +135,7 @@ class Bench:
 
     def __init__(self, overrides: list[str], folder: Path) -> None:
         self.overrides, self.folder = overrides, folder
-        self.rundir = RunDirectory(Path(tempfile.mkdtemp(dir=folder)), Silent())
+        self.rundir = RunDirectory(Path(tempfile.mkdtemp(dir=folder)), console.SilentDisplay())
         experiment = of_overrides(overrides)
         whole = task.load(experiment.target, 1)
         full = np.arange(len(whole.train) // BATCH * BATCH)  # as many steps for all

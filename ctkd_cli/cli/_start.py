@@ -145,8 +145,9 @@ def _jobs(
         typer.echo(f"interrupted; finish the whole sweep with: {command}", err=True)
         raise
     finally:
-        failed = summarise(directory) if parallel.is_main() else []
+        failed = []
         if parallel.is_main():
+            failed = summarise(directory)
             tell_best(directory)
     n_jobs = jobs if isinstance(jobs, int) else len(jobs)
     n_failed = max(len(failed), n_jobs - sum(1 for _ in directory.glob("**/status.json")))

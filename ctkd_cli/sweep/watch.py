@@ -3,7 +3,6 @@ share the folder."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ctkd_cli.rundir import last_word
+from ctkd_cli.rundir import last_word, metrics_of
 from ctkd_cli.sweep.job import of_job, settings, shortened, typed, varied
 
 
@@ -112,18 +111,10 @@ def _sight(folder: Path, status: Mapping[str, Any], silent: float) -> Sight:
         total=progress.get("total", 0),
         figures=progress.get("figures", {}),
         left=progress.get("left"),
-        metrics=_metrics(folder) if status.get("status") == "complete" else {},
+        metrics=metrics_of(folder) if status.get("status") == "complete" else {},
         silent=silent,
         notes=tuple(status.get("notes", ())),
     )
-
-
-def _metrics(folder: Path) -> dict[str, float]:
-    try:
-        found: dict[str, float] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found
 
 
 def _usual(complete: Sequence[Sight]) -> dict[str, float]:
