@@ -17,6 +17,7 @@ import transformers
 from ctkd_cli import devices, inference
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.cache import Cache
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.keys import arm_key
 from ctkd_cli.learner import Teaching
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.rundir import RunDirectory, Stage
+    from ctkd_cli.rundir import Event, RunDirectory, Stage
     from ctkd_cli.task import Task
     from ctkd_cli.terms import Term
 
@@ -93,14 +94,20 @@ class Classroom:
     def outcome(self, arm: Arm, rundir: RunDirectory, keep_model: bool = False) -> Answered:
         """Train a new student the way the arm says, or find what the very same training gave
         before; its answers, read once."""
-        experiment = self.experiment
+        again = not self.experiment.reuse
+        key = arm_key(self.experiment, self.target, arm, keep_model)
+
+        def make(folder: Path) -> None:
+            checkpoints = Checkpoints(key, folder / "checkpoints", again)
+            self._make(arm, stage, folder, keep_model, checkpoints)
+
         with rundir.stage(arm.stage, arm.name) as stage:
             folder, reused = Cache("arms").get(
-                arm_key(experiment, self.target, arm, keep_model),
-                lambda folder: self._make(arm, stage, folder, keep_model),
+                key,
+                make,
                 on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
                 together=True,
-                again=not experiment.reuse,
+                again=again,
             )
             if reused:
                 stage.reused()
@@ -114,10 +121,11 @@ class Classroom:
             folder / "model" if keep_model else None,
         )
 
-    def _make(self, arm: Arm, stage: Stage, folder: Path, keep_model: bool) -> None:
+    def _make(
+        self, arm: Arm, stage: Stage, folder: Path, keep_model: bool, checkpoints: Checkpoints
+    ) -> None:
         """A trained arm as the cache keeps it: answers, what its training told, its student."""
-        with stage.remembered() as events:
-            model = self._teach(arm, stage, folder / "checkpoints")
+        model, events = self._teach(arm, stage, checkpoints)
         text = json.dumps([{**event, "arm": arm.name} for event in events])
         (folder / "events.json").write_text(text, encoding="utf-8")
         np.save(folder / "test.npy", self._logits(model, self.test))
@@ -127,7 +135,9 @@ class Classroom:
             model.save_pretrained(folder / "model")
             self.preprocessor.save_pretrained(folder / "model")
 
-    def _teach(self, arm: Arm, stage: Stage, scratch: Path) -> PreTrainedModel:
+    def _teach(
+        self, arm: Arm, stage: Stage, checkpoints: Checkpoints
+    ) -> tuple[PreTrainedModel, list[Event]]:
         experiment = self.experiment
         transformers.set_seed(experiment.seed)
         model = experiment.student.build(self.target.labels)
@@ -152,8 +162,8 @@ class Classroom:
             self.target.train.ids,
         )
         seed, device = experiment.seed, experiment.device
-        fit(model, lesson, training, device, seed, arm.name, stage, scratch)
-        return model
+        events = fit(model, lesson, training, device, seed, arm.name, stage, checkpoints)
+        return model, events
 
     def candidate(self, folder: Path) -> Candidate:
         """A trained student, to have its efficiency measured."""

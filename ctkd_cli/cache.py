@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from filelock import FileLock
 
@@ -24,6 +24,10 @@ import ctkd_cli
 from ctkd_cli import claims, parallel
 
 MANIFEST = "MANIFEST.json"
+Sort = Literal[
+    "teachers", "knowledge", "arms", "students", "checkpoints", "tokens", "corpora"
+]  # fmt: skip
+SORTS = get_args(Sort)
 FORMAT = 4  # part of every key: raise it when the meaning of a stored file changes
 
 
@@ -39,9 +43,9 @@ def content_key(*parts: Any) -> str:
 
 
 class Cache:
-    """Folders of one sort (`teachers`, `knowledge`), by key."""
+    """Folders of one sort, by key."""
 
-    def __init__(self, sort: str, root: Path | None = None) -> None:
+    def __init__(self, sort: Sort, root: Path | None = None) -> None:
         self.folder = (root or cache_root()) / sort
 
     def find(self, key: str) -> Path | None:
@@ -72,6 +76,13 @@ class Cache:
             with tempfile.TemporaryDirectory() as thrown_away:
                 make(Path(thrown_away))
         return parallel.share(found)
+
+    def drop(self, key: str) -> None:
+        """Remove the entry of a key, if it is there."""
+        entry = self.folder / key
+        if os.path.lexists(entry):
+            with lock_of(entry):
+                remove(entry)
 
     def _get(
         self,

@@ -30,6 +30,7 @@ import transformers
 from ctkd_cli import devices
 from ctkd_cli.arms import Answered, Arm
 from ctkd_cli.cache import Cache, content_key
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.keys import stilts_key
 from ctkd_cli.probe import linear_probe
 from ctkd_cli.reports.results import STILTS_DISTILLED
@@ -123,10 +124,16 @@ def _probe(
 def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirectory) -> Path:
     """A student that has learnt the source task, with the teacher's own budget; kept, since seeds
     of the target task share it."""
+    key = stilts_key(experiment, source)
+
+    def make(folder: Path) -> None:
+        checkpoints = Checkpoints(key, folder / "checkpoints")
+        _teach_the_source(experiment, source, stage, folder, checkpoints)
+
     with rundir.stage("control", SOURCE_ARM) as stage:
         folder, reused = Cache("students").get(
-            stilts_key(experiment, source),
-            lambda folder: _teach_the_source(experiment, source, stage, folder),
+            key,
+            make,
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
             together=True,
         )
@@ -135,7 +142,9 @@ def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirector
     return folder / "model"
 
 
-def _teach_the_source(experiment: Experiment, source: Task, stage: Stage, folder: Path) -> None:
+def _teach_the_source(
+    experiment: Experiment, source: Task, stage: Stage, folder: Path, checkpoints: Checkpoints
+) -> None:
     student, seed = experiment.student, experiment.teacher.seed
     preprocessor = student.preprocessor()
     transformers.set_seed(seed)
@@ -150,5 +159,5 @@ def _teach_the_source(experiment: Experiment, source: Task, stage: Stage, folder
         ids=source.train.ids,
     )
     training = experiment.teacher.training
-    fit(model, lesson, training, experiment.device, seed, SOURCE_ARM, stage, folder / "checkpoints")
+    fit(model, lesson, training, experiment.device, seed, SOURCE_ARM, stage, checkpoints)
     model.save_pretrained(folder / "model")

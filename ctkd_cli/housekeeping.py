@@ -17,12 +17,11 @@ from pathlib import Path
 from filelock import Timeout
 
 from ctkd_cli import claims
-from ctkd_cli.cache import MANIFEST, cache_root, lock_of, manifest_of, remove
+from ctkd_cli.cache import MANIFEST, SORTS, cache_root, lock_of, manifest_of, remove
 from ctkd_cli.errors import InputError, Problem
 
 LIMIT_VARIABLE = "CTKD_CACHE_LIMIT"
 DEFAULT_LIMIT = "20G"
-SORTS = ("teachers", "knowledge", "arms", "students", "corpora")
 KEPT = "corpora"  # is never removed to make room
 UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -24,6 +24,7 @@ from ctkd_cli.progress import Progress
 from ctkd_cli.tracking import Tracker, tracked
 
 SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for, in its directory
+Event = dict[str, Any]
 PULSE = 1.0  # seconds, the least between two words of progress in status.json
 
 
@@ -174,7 +175,7 @@ class Stage:
         self._name = name
         self._title = title
         self._turn = turn or Turn(0, 0, 1)
-        self._heard: list[dict[str, Any]] | None = None
+        self._heard: list[Event] | None = None
         self.outcome = ""  # shown when the stage ends
 
     def event(self, event: str, **figures: Any) -> None:
@@ -183,7 +184,7 @@ class Stage:
         self._directory.event(self._name, event, **figures)
 
     @contextmanager
-    def remembered(self) -> Iterator[list[dict[str, Any]]]:
+    def remembered(self) -> Iterator[list[Event]]:
         """A list of the events that are told while this lasts, so that they can be told again."""
         self._heard = []
         try:

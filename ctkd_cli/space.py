@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ctkd_cli.task import Task
 
 BYTES = 4  # of a weight
+CHECKPOINT = 3  # weights for each of a model's in its checkpoint: itself, and AdamW's two moments
 SAID = 4096  # bytes of what a teacher says of one input, about
 REST = 50 * 10**6  # reports, predictions, arms
 
@@ -28,7 +29,10 @@ def require(
     housekeeping.limit()
     student = BYTES * experiment.student.size().parameters
     places = {
-        "CTKD_CACHE": (cache_root(), 2 * student + _of_teachers(experiment, taught, target)),
+        "CTKD_CACHE": (
+            cache_root(),
+            (2 + CHECKPOINT) * student + _of_teachers(experiment, taught, target),
+        ),
         "hydra.run.dir": (directory, student),
     }
     problems = []

@@ -13,6 +13,7 @@ import transformers
 from ctkd_cli import devices, inference, knowledge
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.cache import Cache
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.keys import Variant, knowledge_key, teacher_key
 from ctkd_cli.knowledge import Knowledge
@@ -82,10 +83,15 @@ def prepare(
     """
     key = teacher_key(experiment, source, variant)
     arm = " ".join(word for word in (name, "" if variant == "trained" else variant) if word)
+
+    def make(folder: Path) -> None:
+        checkpoints = Checkpoints(key, folder / "checkpoints")
+        _make(experiment, source, stage, folder, variant, arm_of(name), checkpoints)
+
     with rundir.stage("teacher", arm, detail=f"{len(source.train)} source examples") as stage:
         folder, reused = Cache("teachers").get(
             key,
-            lambda folder: _make(experiment, source, stage, folder, variant, arm_of(name)),
+            make,
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
             together=True,
         )
@@ -117,7 +123,13 @@ def listen(
 
 
 def _make(
-    experiment: Experiment, source: Task, stage: Stage, folder: Path, variant: Variant, arm: str
+    experiment: Experiment,
+    source: Task,
+    stage: Stage,
+    folder: Path,
+    variant: Variant,
+    arm: str,
+    checkpoints: Checkpoints,
 ) -> None:
     settings = experiment.teacher.untrained() if variant == "random" else experiment.teacher
     device = devices.resolve(experiment.device)
@@ -149,7 +161,7 @@ def _make(
             settings.seed,
             arm,
             stage,
-            folder / "checkpoints",
+            checkpoints,
         )
     read = {"test": test} | ({"validation": validation[0]} if validation else {})
     for part, encoded in read.items():

@@ -3,12 +3,10 @@ loss and our validation. A variation is a `Lesson`, never a copy of the loop."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from ctkd_cli import batches, devices, inference, memory, parallel
+from ctkd_cli import batches, devices, inference, interruption, memory, parallel
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.learner import Learner, Teaching
@@ -29,8 +27,9 @@ from ctkd_cli.vocabulary import restricted
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from ctkd_cli.checkpoints import Checkpoints
     from ctkd_cli.experiment import Device, Training
-    from ctkd_cli.rundir import Stage
+    from ctkd_cli.rundir import Event, Stage
     from ctkd_cli.tasks.base import Encoded, Kind
 
 SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
@@ -69,28 +68,33 @@ def fit(
     seed: int,
     arm: str,
     stage: Stage,
-    scratch: Path,
-) -> None:
-    """Train a model in place.
+    checkpoints: Checkpoints,
+) -> list[Event]:
+    """Train a model in place, from the beginning or from a checkpoint; what was told of it.
 
-    scratch: a folder for checkpoints, removed at the end. Raises TrainingDiverged when the loss
-    becomes NaN or infinite.
+    Raises TrainingDiverged when the loss becomes NaN or infinite; KeyboardInterrupt, when the user
+    asks for an end, after the step and with its checkpoint kept.
     """
     labelled = np.flatnonzero(lesson.labels != UNLABELLED)
     unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
     plan = batches.plan(labelled, unlabelled, lesson.encoded.lengths, training, seed)
     if lesson.teaching is None:
         plan = plan.labelled_only()
-    scratch = parallel.share(scratch)
     learner = Learner(model, lesson.teaching, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
-    shares = {"padding_share": round(batches.padding_share(plan, lesson.encoded.lengths), 4)}
-    stage.event("batches", arm=arm, steps=len(plan), **shares)
-    arguments = _arguments(
-        training, device, seed, len(plan), lesson.validation is not None, scratch
-    )
-    with restricted(model, lesson.tokens()), stage.tracked() as (tracker, name):
+    selects = lesson.validation is not None and training.select == "best"
+    arguments = _arguments(training, device, seed, len(plan), selects)
+    with (
+        stage.remembered() as events,
+        restricted(model, lesson.tokens()),
+        stage.tracked() as (tracker, name),
+    ):
+        last = checkpoints.begin(arm, stage, events)
+        if last is None:
+            padding = round(batches.padding_share(plan, lesson.encoded.lengths), 4)
+            stage.event("batches", arm=arm, steps=len(plan), padding_share=padding)
+        arguments.output_dir = str(checkpoints.scratch)
         arguments.run_name = name
         arguments.report_to = [] if tracker == "none" else [tracker]
         arguments.project = PROJECT
@@ -101,15 +105,18 @@ def fit(
             plan=plan,
             device=device,
             report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
+            checkpoints=checkpoints,
         )
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
-        trainer.train()
+        with interruption.patient():
+            trainer.train(resume_from_checkpoint=last)
         if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
             told = f"{arm}: the last step left weights that are not finite; {REMEDY}"
             raise TrainingDiverged(told)
         parallel.share_weights(learner)
-    shutil.rmtree(scratch, ignore_errors=True)
+    checkpoints.end()
+    return events
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
@@ -124,14 +131,15 @@ class _Trainer(Trainer):  # type: ignore[misc]
         plan: batches.Plan,
         device: Device,
         report: _Reporter,
+        checkpoints: Checkpoints,
     ) -> None:
         self._lesson = lesson
         self._plan = plan
         self._device = device
         self._report = report
         super().__init__(
-            learner, arguments, train_dataset=range(len(lesson.labels)), callbacks=[report],
-            eval_dataset=lesson.validation,
+            learner, arguments, train_dataset=range(len(lesson.labels)),
+            callbacks=[report, checkpoints], eval_dataset=lesson.validation,
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -257,13 +265,11 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
 
 def _arguments(
-    training: Training, device: Device, seed: int, steps: int, validate: bool, scratch: Path
+    training: Training, device: Device, seed: int, steps: int, selecting: bool
 ) -> TrainingArguments:
-    """Our settings in the Trainer's words."""
-    selecting = training.select == "best" and validate
+    """Our settings in the Trainer's words. selecting: the best weights on validation are kept."""
     every = max(1, steps // training.evaluations)
     arguments = TrainingArguments(
-        output_dir=str(scratch),
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
         learning_rate=training.learning_rate,

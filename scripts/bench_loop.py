@@ -29,6 +29,7 @@ import torch
 
 from ctkd_cli import arms, batches, console, devices, environment, task, vocabulary
 from ctkd_cli import sources as source_side
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.keys import target_pool
 from ctkd_cli.learner import Teaching
@@ -185,7 +186,7 @@ class Bench:
         ):
             fit(
                 model, lesson, experiment.training, experiment.device, 1, "bench", stage,
-                Path(scratch) / "checkpoints",
+                Checkpoints("bench", Path(scratch) / "checkpoints", again=True),
             )  # fmt: skip
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
 

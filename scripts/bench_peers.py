@@ -68,6 +68,7 @@ from ctkd_cli import batches, console, environment, inference, task
 from ctkd_cli import sources as source_side
 from ctkd_cli.arms import Classroom
 from ctkd_cli.cache import Cache
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.keys import target_pool
 from ctkd_cli.learner import Teaching
@@ -192,7 +193,7 @@ class Bench:
         with self.rundir.stage("student", f"{seed}") as stage:
             fit(
                 model, lesson, experiment.training, experiment.device, seed, "bench", stage,
-                self.folder / "checkpoints",
+                Checkpoints("bench", self.folder / "checkpoints", again=True),
             )  # fmt: skip
         return time.perf_counter() - began, self.macro_f1(model, experiment)
 

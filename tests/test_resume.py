@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,22 @@ def only(folder: Path = Path("outputs")) -> Path:
     return directory
 
 
-def start(folder: Path, cache: Path, *arguments: str) -> subprocess.Popen[bytes]:
+# A program that keeps a checkpoint after each step, not each minute.
+CAREFUL = """
+from ctkd_cli import checkpoints
+from ctkd_cli.__main__ import run_and_exit
+checkpoints.EVERY, checkpoints.COST = 0.0, float("inf")
+run_and_exit()
+"""
+
+
+def start(
+    folder: Path, cache: Path, *arguments: str, program: Sequence[str] = ("-m", "ctkd_cli")
+) -> subprocess.Popen[bytes]:
     """`ctkd ARGUMENTS` in a process of its own."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "ctkd_cli", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder, env={**os.environ, "CTKD_CACHE": str(cache)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -90,10 +101,10 @@ def finish(folder: Path, cache: Path) -> Path:
 
 
 POINTS = [
-    ('"teacher"', '"step"'),
+    ('"teacher"', '"step": 3'),
     ('"knowledge"', '"start"'),
-    ('"alone"', '"step"'),
-    ('"distilled"', '"step"', '"seed": 2'),
+    ('"alone"', '"step": 3'),
+    ('"distilled"', '"step": 3', '"seed": 2'),
 ]
 
 
@@ -103,7 +114,7 @@ def test_killed_again_and_again_it_ends_with_the_same_predictions(
     folder, cache, run = tmp_path / "broken", tmp_path / "cache-2", ["run", *tiny_run]
     for number, words in enumerate(POINTS):
         asked = ["resume", str(only(folder / "outputs"))] if number else [*run, "seeds=2"]
-        process = start(folder, cache, *asked)
+        process = start(folder, cache, *asked, program=("-c", CAREFUL))
         kill_when(process, saw(folder, *words))
         assert status_of(only(folder / "outputs"))["status"] == "running"
     directory = finish(folder, cache)
@@ -119,6 +130,8 @@ def test_killed_again_and_again_it_ends_with_the_same_predictions(
         for each in (directory, unbroken)
     )
     assert first == second
+    log = (directory / "run.log").read_text()
+    assert "going on after step" in log
     left = {path.name for path in directory.iterdir()} ^ {p.name for p in unbroken.iterdir()}
     assert left == set()
 
@@ -128,11 +141,12 @@ def test_killed_at_ten_random_moments(tmp_path: Path, tiny_run: list[str], unbro
     folder, cache = tmp_path / "broken", tmp_path / "cache-2"
     generator = random.Random(0)
     began = time.monotonic()
-    process = start(folder, cache, "run", *tiny_run, "seeds=2")
+    process = start(folder, cache, "run", *tiny_run, "seeds=2", program=("-c", CAREFUL))
     kill_when(process, saw(folder, "models"))
     longest = 2 * (time.monotonic() - began)
     for _ in range(10):
-        process = start(folder, cache, "resume", str(only(folder / "outputs")))
+        again = ("resume", str(only(folder / "outputs")))
+        process = start(folder, cache, *again, program=("-c", CAREFUL))
         time.sleep(generator.uniform(0.3, 1) * longest)
         process.send_signal(signal.SIGKILL)
         process.wait()

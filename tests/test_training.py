@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,10 @@ import pytest
 import torch
 import transformers
 
-from ctkd_cli import inference
+from ctkd_cli import checkpoints, inference, interruption
 from ctkd_cli.backbones.convnet import Convnet
+from ctkd_cli.cache import Cache
+from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.experiment import Device, Training
 from ctkd_cli.learner import Learner, Teaching, gradient_shares
@@ -87,11 +92,13 @@ def student(seed: int = 0) -> Any:
     return Convnet(channels=(4, 8)).build(LABELS)
 
 
-def train(model: Any, lesson: Lesson, rundir: RunDirectory, **settings: Any) -> None:
+def train(
+    model: Any, lesson: Lesson, rundir: RunDirectory, **settings: Any
+) -> list[dict[str, Any]]:
     with rundir.stage("student", "arm") as stage:
-        fit(
+        return fit(
             model, lesson, Training(**{"steps": 12, "learning_rate": 1e-2, **settings}), CPU, 1,
-            "arm", stage, rundir.path / "checkpoints",
+            "arm", stage, Checkpoints("key", rundir.path / "checkpoints"),
         )  # fmt: skip
 
 
@@ -292,6 +299,87 @@ def test_a_broken_loss_stops_the_arm_and_names_the_step(rundir: RunDirectory) ->
     taught = teaching(heard, Kl())
     with pytest.raises(TrainingDiverged, match=r"step 1: loss, kd"):
         train(student(), replace(lesson(), teaching=taught), rundir)
+
+
+class Killed(BaseException):
+    """Nothing in the program expects it, as nothing expects kill -9."""
+
+
+def assert_same_weights(one: Any, other: Any) -> None:
+    """Bit for bit."""
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+@pytest.mark.parametrize("how", ["killed", "asked"])
+@pytest.mark.parametrize("select", ["last", "best"])
+def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
+    rundir: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select: str, how: str
+) -> None:
+    """Weights, best weights, optimiser, projector, dropout and the ledger are as if it had not
+    been."""
+    if how == "killed":
+        monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+        monkeypatch.setattr(checkpoints, "COST", float("inf"))
+    data = lesson(60, labelled=60)
+    taught = replace(
+        data, teaching=teaching(signals(60), Hint()), validation=(data.encoded, data.labels)
+    )
+    settings = {"select": select, "evaluations": 4, "steps": 20, "learning_rate": 1e-3}
+
+    def dropping() -> Any:
+        model = student()
+        model.blocks.append(torch.nn.Dropout(0.3))
+        return model
+
+    unbroken = dropping()
+    told = train(unbroken, taught, rundir, **settings)
+
+    progress = rundir.progress
+    steps: list[int] = []
+
+    def stop(title: str, done: int, total: int, figures: Any) -> None:
+        progress(title, done, total, figures)
+        steps.append(done)
+        if len(steps) == 13 and how == "asked":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif len(steps) == 13:
+            raise Killed
+
+    monkeypatch.setattr(rundir, "progress", stop)
+    expected = KeyboardInterrupt if how == "asked" else Killed
+    with pytest.raises(expected), interruption.remembered():
+        train(dropping(), taught, rundir, **settings)
+    shutil.rmtree(rundir.path / "checkpoints", ignore_errors=True)  # as the cache does
+    again = dropping()
+    assert train(again, taught, rundir, **settings) == told
+    at = 13 if how == "asked" else 12
+    assert steps == [*range(1, 14), *range(at + 1, 21)]
+    assert_same_weights(again, unbroken)
+    assert Cache("checkpoints").find("key") is None
+
+
+def test_a_checkpoint_that_is_damaged_is_not_used(
+    rundir: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "EVERY", 0.0)
+        patch.setattr(Checkpoints, "end", lambda self: None)  # as if the power went
+        train(student(), lesson(), rundir)
+    entry = Cache("checkpoints").find("key")
+    assert entry is not None
+    weights = next(entry.rglob("model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    notes: list[str] = []
+    monkeypatch.setattr(rundir, "note", notes.append)
+    shutil.rmtree(rundir.path / "checkpoints", ignore_errors=True)
+    model = student()
+    train(model, lesson(), rundir)
+    assert any("damaged" in note for note in notes)
+    unbroken = student()
+    train(unbroken, lesson(), rundir)
+    assert_same_weights(model, unbroken)
 
 
 def test_reading_does_not_depend_on_order_or_mode() -> None:

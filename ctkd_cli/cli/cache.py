@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctkd_cli.cache import SORTS
 from ctkd_cli.cli._options import AsJson
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.printable import printable
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from ctkd_cli.housekeeping import Entry
 
 cache = typer.Typer(help="Show or clear what is kept for later runs.", no_args_is_help=True)
-Sort = Annotated[
-    str | None, typer.Option(help="Only teachers, knowledge, arms, students or corpora.")
-]
+Sort = Annotated[str | None, typer.Option(help=f"Only one of {', '.join(SORTS)}.")]
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Only what was not used for so long: 12h, 30d.")
 ]
@@ -64,11 +63,11 @@ def clear_cache(sort: Sort = None, older_than: OlderThan = None) -> None:
 def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
     from ctkd_cli import housekeeping
 
-    if sort is not None and sort not in housekeeping.SORTS:
+    if sort is not None and sort not in SORTS:
         raise InputError(
             Problem(
                 "no such sort of entry", where="--sort", got=sort,
-                allowed=", ".join(housekeeping.SORTS), nearest=nearest(sort, housekeeping.SORTS),
+                allowed=", ".join(SORTS), nearest=nearest(sort, SORTS),
             )
         )  # fmt: skip
     age = 0.0 if older_than is None else housekeeping.seconds_of(older_than, "--older-than")

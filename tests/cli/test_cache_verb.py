@@ -85,7 +85,7 @@ def test_a_run_is_told_to_have_made_its_entries(ctkd: Ctkd, tiny_run: list[str])
     assert ctkd("run", *tiny_run, "name=mine")[0] == 0
     (run,) = Path("outputs").iterdir()
     found = listed(ctkd)
-    assert {entry["sort"] for entry in found} == {"teachers", "knowledge", "arms"}
+    assert {entry["sort"] for entry in found} == {"teachers", "knowledge", "arms", "tokens"}
     assert {entry["made_by"] for entry in found} == {str(run.resolve())}
     assert not any(entry["in_use"] for entry in found)  # the run is over
     code, out, _ = ctkd("cache", "list")

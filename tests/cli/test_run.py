@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -355,26 +356,36 @@ def test_a_failing_job_leaves_the_others_running(ctkd: Ctkd, tiny_run: list[str]
     assert len((latest() / "sweep.csv").read_text().splitlines()) == 3
 
 
-def test_ctrl_c_ends_with_130(tmp_path: Path, tiny_run: list[str]) -> None:
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_a_run_to_stop_can_go_on_from_its_checkpoint(
+    tmp_path: Path, tiny_run: list[str], asked: signal.Signals
+) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "ctkd_cli", "run", *tiny_run, "training.steps=100000"],
+        [sys.executable, "-m", "ctkd_cli", "run", *tiny_run, "training.steps=2000"],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
             deadline = time.monotonic() + 120
-            while time.monotonic() < deadline:
-                events = list(tmp_path.glob("outputs/*/events.jsonl"))
-                if events and '"event": "step", "arm": "alone"' in events[0].read_text():
-                    break
-                time.sleep(0.2)
-            os.kill(process.pid, signal.SIGINT)
-            _, err = process.communicate(timeout=120)
+            while not any(
+                '"event": "step"' in line and '"arm": "alone"' in line
+                for file in tmp_path.glob("outputs/*/events.jsonl")
+                for line in file.read_text().splitlines()
+            ):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            os.kill(process.pid, asked)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 130, err
     assert "Traceback" not in err
     (run,) = tmp_path.glob("outputs/*")
-    assert json.loads((run / "status.json").read_text())["status"] == "interrupted"
+    status = json.loads((run / "status.json").read_text())
+    assert status["status"] == "interrupted"
+    assert any(note.startswith("a checkpoint is kept, after step") for note in status["notes"])
+    assert f"ctkd resume {run}" in out + err
+    (checkpoint,) = (Path(os.environ["CTKD_CACHE"]) / "checkpoints").glob("*/MANIFEST.json")
+    shutil.rmtree(checkpoint.parent)
 
 
 def test_an_interrupt_that_is_swallowed_is_heard_at_the_next_step() -> None:
