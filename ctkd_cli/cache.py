@@ -149,12 +149,29 @@ def link_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=link)
 
 
+_seen_whole: dict[Path, list[tuple[str, int, int, int]]] = {}  # by this process, as they were
+
+
 def is_whole(entry: Path) -> bool:
-    """Whether a folder holds exactly the files of its manifest, unchanged."""
+    """Whether a folder holds exactly the files of its manifest, unchanged. A process that has read
+    them does not read them again as long as none was written to."""
     try:
-        return bool(manifest_of(entry)["files"] == _checksums(entry))
+        before = _stamps(entry)
+        if _seen_whole.get(entry) == before:
+            return True
+        whole = bool(manifest_of(entry)["files"] == _checksums(entry))
     except (OSError, KeyError):
         return False
+    if whole:
+        _seen_whole[entry] = before
+    return whole
+
+
+def _stamps(entry: Path) -> list[tuple[str, int, int, int]]:
+    """What tells that a file was written to: inode, size and time of change, of each."""
+    files = sorted(file for file in entry.rglob("*") if file.is_file() and file.name != MANIFEST)
+    found = ((file, file.stat()) for file in files)
+    return [(str(file), of.st_ino, of.st_size, of.st_mtime_ns) for file, of in found]
 
 
 def manifest_of(entry: Path) -> dict[str, Any]:

@@ -46,13 +46,17 @@ def admit(experiment: Experiment, directory: Path) -> Admitted:
     return Admitted(experiment, sources, taught, turns, targets)
 
 
+_sound: set[str] = set()  # models that jobs of this process were asked for, by their content
+
+
 def _require_sound_models(experiment: Experiment) -> None:
     """Configurations and tokenizers of both models, then, which takes longer, their weights."""
     from ctkd_cli.console import hush_libraries
 
     hush_libraries()
-    models = (experiment.teacher, experiment.student)
-    for checks in ([m.require_sound for m in models], [m.require_fitting for m in models]):
+    models = {m.fingerprint(): m for m in (experiment.teacher, experiment.student)}
+    new = [model for content, model in models.items() if content not in _sound]
+    for checks in ([m.require_sound for m in new], [m.require_fitting for m in new]):
         problems: list[Problem] = []
         for check in checks:
             try:
@@ -61,6 +65,7 @@ def _require_sound_models(experiment: Experiment) -> None:
                 problems += error.problems
         if problems:
             raise InputError(*problems)
+    _sound.update(models)
 
 
 def _require_device(experiment: Experiment) -> None:

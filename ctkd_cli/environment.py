@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def describe() -> dict[str, Any]:
             ],
             "torch_threads": torch.get_num_threads(),
         },
-        "packages": dict(sorted((dist.metadata["Name"], dist.version) for dist in distributions())),
+        "packages": _packages(),
     }
 
 
@@ -55,6 +56,12 @@ def code_hash(*parts: object) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _packages() -> dict[str, str]:
+    return dict(sorted((dist.metadata["Name"], dist.version) for dist in distributions()))
+
+
+@cache
 def _git_commit() -> str | None:
     """The commit of a checkout of ctkd, marked when it was changed; None in an installed wheel."""
     root = Path(ctkd_cli.__file__).parent.parent

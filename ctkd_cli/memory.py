@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import mmap
 import weakref
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ctkd_cli.lazy import pa
+
+
+@cache
+def spare_collector() -> None:
+    """Have Python's collector of garbage leave alone what the imports have made, half a million
+    objects that stay: each full pass, of which a training makes some, would look at them all."""
+    gc.collect()
+    gc.freeze()
+
 
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 

@@ -33,7 +33,7 @@ from ctkd_cli import sources as source_side
 from ctkd_cli.cache import link_tree
 from ctkd_cli.errors import RunFailed
 from ctkd_cli.evaluation.efficiency import side_by_side
-from ctkd_cli.keys import target_pool
+from ctkd_cli.keys import knowledge_key, target_pool
 from ctkd_cli.pruning import Pruned
 from ctkd_cli.reports.results import ON_TARGET, WITHOUT
 from ctkd_cli.rundir import RunDirectory, Turn
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ctkd_cli.door import Admitted
+    from ctkd_cli.evaluation.efficiency import Efficiency
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.split import Split
     from ctkd_cli.task import Task
@@ -57,6 +58,7 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
     experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
     turns, targets = admitted.turns, admitted.targets
     devices.set_threads(experiment.device)
+    memory.spare_collector()
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
@@ -126,6 +128,11 @@ def _taught(
         yield predictions.table(said.name, experiment.seed, target, said.logits)
 
 
+# What using a teacher and a student costs, as this process measured it. Their sizes decide it and
+# not their weights, so that jobs of a sweep share it.
+_costs: dict[tuple[str, ...], Mapping[str, Efficiency]] = {}
+
+
 def _keep_and_time(
     classroom: arms.Classroom,
     student: Path,
@@ -136,11 +143,15 @@ def _keep_and_time(
     experiment, target = classroom.experiment, classroom.target
     link_tree(student, rundir.path / "student")
     (teacher, _), *_ = heard.values()
-    candidates = {
-        "teacher": teacher.candidate(experiment, target.test),
-        "student": classroom.candidate(student),
-    }
-    record.efficiency(rundir, side_by_side(candidates, target.settings, experiment.device))
+    read = knowledge_key(experiment, teacher.key, target.test)
+    key = (read, experiment.student.fingerprint(), experiment.device.model_dump_json())
+    if key not in _costs:
+        candidates = {
+            "teacher": teacher.candidate(experiment, target.test),
+            "student": classroom.candidate(student),
+        }
+        _costs[key] = side_by_side(candidates, target.settings, experiment.device)
+    record.efficiency(rundir, _costs[key])
 
 
 def _through_the_bridge(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -91,6 +92,7 @@ def _padding(results: Results) -> float | None:
     return results.mean("distilled", "padding_share") if noted else None
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Templates in which all that is not ours is escaped."""
     found = jinja2.Environment(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
@@ -59,12 +62,14 @@ def pictures(results: Results) -> dict[str, Figure]:
 
 def png(figure: Figure) -> bytes:
     """A figure as a PNG file."""
-    return _saved(figure, "png", dpi=150)
+    figure.set_dpi(150)
+    return _saved(figure, FigureCanvasAgg(figure).print_png)
 
 
 def svg(figure: Figure) -> str:
     """A figure as an <svg> element, without the XML preamble."""
-    text = _saved(figure, "svg", metadata={"Date": None, "Creator": None}).decode()
+    said: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}}
+    text = _saved(figure, partial(FigureCanvasSVG(figure).print_svg, **said)).decode()
     return text[text.index("<svg") :]
 
 
@@ -226,11 +231,12 @@ def short(label: object, longest: int = 24) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _saved(figure: Figure, format: str, **options: Any) -> bytes:
+def _saved(figure: Figure, save: Callable[[io.BytesIO], None]) -> bytes:
+    """What a canvas writes of its figure. `Figure.savefig` would draw it twice."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A PNG shows a box where no font here has a letter; the page has the browser's fonts.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(buffer, format=format, **options)
+        save(buffer)
     figure.set_layout_engine("none")  # what is laid out stays so, in another format too
     return buffer.getvalue()

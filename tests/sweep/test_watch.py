@@ -249,10 +249,10 @@ def test_a_sweep_in_which_a_job_fails(
     """Exit 3; the page has the reason and a command that runs the job; resume finishes it."""
     fit = ctkd_cli.arms.fit
 
-    def failing(model: Any, lesson: Any, training: Any, *others: Any) -> None:
+    def failing(model: Any, lesson: Any, training: Any, *others: Any) -> Any:
         if training.weight_decay == 0.25:
             raise RunFailed("the <cable> was pulled")
-        fit(model, lesson, training, *others)
+        return fit(model, lesson, training, *others)
 
     monkeypatch.setattr(ctkd_cli.arms, "fit", failing)
     asked = [*tiny_run, "target.validation_size=4", "training.weight_decay=0,0.25"]
