@@ -2,13 +2,15 @@
 
     .venv/bin/python scripts/bench_loop.py              # the default student, and BERT-base
     .venv/bin/python scripts/bench_loop.py --student base --rounds 3 --steps 10
+    .venv/bin/python scripts/bench_loop.py --loss kl dkd sp     # each beside student-alone
+    .venv/bin/python scripts/bench_loop.py --variants --threads 1
     .venv/bin/python scripts/bench_loop.py table
 
 Everything is measured in turns, in one process: a matrix product (the best of several shapes),
 then a training of each sort, round after round; medians. FLOPs are counted from shapes, forward
 and backward (three times forward), on real tokens only: padding counts as waste. A training is
 `fit`, as runs use it, with all labels of the target, so that student-alone and distilled read the
-same.
+same. `--variants` adds what might help a plain loop: torch.compile, and models without dropout.
 
 Lines go to docs/bench_loop.jsonl, with the machine; `table` prints them as Markdown.
 """
@@ -21,7 +23,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -48,6 +52,12 @@ STUDENTS = {
     ],
 }  # fmt: skip
 SHAPES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 768, 3072), (4096, 384, 1536))
+ATTENTION = {"attention_probs_dropout_prob": 0.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain loop, compiled": {"compiled": True},
+    "plain loop, no attention dropout": {"config": ATTENTION},
+    "plain loop, no dropout": {"config": {**ATTENTION, "hidden_dropout_prob": 0.0}},
+}
 WARM_UP = 2  # steps that are not counted
 
 
@@ -67,6 +77,8 @@ def main() -> None:
     parser.add_argument("--student", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--loss", nargs="+", default=["probe_kl"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--variants", action="store_true")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
@@ -74,10 +86,12 @@ def main() -> None:
         print_table()
         return
     console.hush_libraries()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     for student in options.student:
         for precision in options.precision:
             bench = Bench(student, precision, options.loss, options.steps)
-            found = bench.run(options.rounds)
+            found = bench.run(options.rounds, VARIANTS if options.variants else {})
             line = {
                 "student": student, "precision": precision, "threads": torch.get_num_threads(),
                 "cpu": environment.describe()["hardware"]["cpu"], **found,
@@ -110,15 +124,13 @@ class Bench:
         }
         self.room = arms.Classroom.open(self.experiment, self.target)
 
-    def run(self, rounds: int) -> dict[str, object]:
+    def run(self, rounds: int, variants: Mapping[str, dict[str, Any]]) -> dict[str, object]:
         sorts: dict[str, Callable[[], float]] = {
             "plain loop": self.plain,
+            **{name: partial(self.plain, **how) for name, how in variants.items()},
             "alone": self.alone,
             "alone, whole embedding": self.whole_embedding,
-            **{
-                f"distilled {loss}": lambda loss=loss: self.distilled(loss)
-                for loss in self.crossings
-            },
+            **{f"distilled {loss}": partial(self.distilled, loss) for loss in self.crossings},
         }
         seconds: dict[str, list[float]] = {name: [] for name in sorts}
         gemm: dict[tuple[int, int, int], list[float]] = {shape: [] for shape in SHAPES}
@@ -190,10 +202,13 @@ class Bench:
             )  # fmt: skip
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
 
-    def plain(self) -> float:
+    def plain(self, compiled: bool = False, config: Mapping[str, Any] | None = None) -> float:
         """The same steps as anyone would write them: batches of like length, fused AdamW."""
         room, experiment = self.room, self.experiment
-        model = experiment.student.build(self.target.labels).train()
+        settings: Any = experiment.student
+        changed = settings.model_copy(update={"config": {**settings.config, **(config or {})}})
+        model = changed.build(self.target.labels).train()
+        step_of = torch.compile(model) if compiled else model
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
         labels = torch.from_numpy(np.array(self.target.train.labels))
         for step, rows in enumerate(self.plan()):
@@ -203,7 +218,7 @@ class Bench:
                 [room.train.rows[row] for row in rows], room.preprocessor
             )
             with devices.autocast(experiment.device, torch.device("cpu")):
-                logits = model(**inputs).logits
+                logits = step_of(**inputs).logits
             torch.nn.functional.cross_entropy(logits.float(), labels[rows]).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
