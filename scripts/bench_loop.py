@@ -42,7 +42,12 @@ from ctkd_cli.terms import cross
 from ctkd_cli.training import Lesson, fit
 
 RESULTS = Path("docs/bench_loop.jsonl")
-LONG = ["target=bbc_articles_other", "source=bbc_articles", "target.max_length=128"]
+LONG = [
+    "source=bbc_articles",
+    "target=bbc_headlines",
+    "target.part=article",
+    "target.max_length=128",
+]
 STUDENTS = {
     "default": [],
     "base": [

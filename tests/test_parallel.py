@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +79,52 @@ def test_a_refused_config_is_refused_once(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert done.stderr.count("kll") == 1
     assert not (tmp_path / "outputs").exists()
+
+
+CAREFUL = """
+from ctkd_cli import checkpoints
+from ctkd_cli.__main__ import run_and_exit
+checkpoints.EVERY, checkpoints.COST = 0.0, float("inf")  # a checkpoint after each step
+run_and_exit()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_killed_go_on_from_their_checkpoint(tmp_path: Path) -> None:
+    """Dropout, of which each process has its own, is as if they had not been."""
+    program = tmp_path / "careful.py"
+    program.write_text(CAREFUL)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    asked = [option for option in EXPERIMENT if NO_DROPOUT not in option]
+    assert run(TWO, whole, *asked).returncode == 0
+    environment = {
+        **os.environ,
+        "CTKD_CACHE": str(broken / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with subprocess.Popen(
+        [*TORCHRUN, str(program), "run", *asked], cwd=broken, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        until = time.monotonic() + 120
+        while not any(
+            all(word in line for word in ('"distilled"', '"step": 3'))
+            for file in broken.glob("outputs/*/events.jsonl")
+            for line in file.read_text().splitlines()
+        ):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        workers = subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()
+        assert len(workers) == 2
+        for pid in (process.pid, *map(int, workers)):
+            os.kill(pid, signal.SIGKILL)
+    (directory,) = (broken / "outputs").iterdir()
+    done = run([*TORCHRUN, str(program), "resume"], broken, str(directory))
+    assert done.returncode == 0, done.stderr
+    assert "going on after step" in (directory / "run.log").read_text()
+    (unbroken,) = (whole / "outputs").iterdir()
+    name = "predictions.parquet"
+    assert (directory / name).read_bytes() == (unbroken / name).read_bytes()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Index = Annotated[int, Field(ge=0)]
 
 
+DROPOUT = re.compile(r"drop(out|$|_|path)")  # keys of a config.json
+
+
 class Huggingface(Backbone):
     """Any sequence classifier of transformers, encoder or decoder, whole or cut to some layers."""
 
@@ -35,7 +39,8 @@ class Huggingface(Backbone):
         "pretrained", description="random: only the architecture and the tokenizer are used"
     )
     config: dict[str, int | float | str | bool] = Field(
-        {}, description="changes to the architecture; with weights=random only"
+        {},
+        description="changes to config.json: of dropout, and with weights=random of anything",
     )
     head_labels: tuple[str, ...] | None = Field(
         None, description="names of the outputs of a fine-tuned model that has only LABEL_0, ..."
@@ -213,19 +218,38 @@ class Huggingface(Backbone):
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
-        if self.config and self.weights == "pretrained":
-            raise InputError(
-                Problem(
-                    "the architecture of pretrained weights cannot be changed",
-                    where=f"{self.role}.config",
-                    got=str(self.config),
-                    remedy="weights=random, or layers=[...] to keep some layers",
-                )
-            )
+        self._require_possible(config)
         for key, value in self.config.items():
             setattr(config, key, value)
         config.pad_token_id = self.preprocessor().pad_token_id
         return config
+
+    def _require_possible(self, config: Any) -> None:
+        """Raise InputError for changes that the model does not know, or its weights do not allow:
+        only dropout has no part in what they mean."""
+        known = [*(key for key in config.to_dict() if key[0] != "_"), *config.attribute_map]
+        problems = [
+            Problem(
+                "no such key in this model's config.json",
+                where=f"{self.role}.config.{key}", got=key, nearest=nearest(key, known),
+                remedy=f"see {self.folder / 'config.json'}",
+            )
+            for key in self.config
+            if key not in known
+        ]  # fmt: skip
+        fixed = {k: v for k, v in self.config.items() if k in known and not DROPOUT.search(k)}
+        if fixed and self.weights == "pretrained":
+            problems.append(
+                Problem(
+                    "the architecture of pretrained weights cannot be changed",
+                    where=f"{self.role}.config",
+                    got=str(fixed),
+                    allowed=", ".join(filter(DROPOUT.search, known)) or "nothing, for this model",
+                    remedy="weights=random, or layers=[...] to keep some layers",
+                )
+            )
+        if problems:
+            raise InputError(*problems)
 
     def _load(self, config: Any, **options: Any) -> Any:
         auto = transformers.AutoModelForSequenceClassification

@@ -1,11 +1,8 @@
-"""What a search has found: the best settings by validation, with the test score beside it."""
+"""The study behind a sweep, and how to judge the best of its trials."""
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,63 +12,11 @@ from ctkd_cli.errors import InputError
 from ctkd_cli.rundir import SWEEP_FILE
 from ctkd_cli.search import require
 from ctkd_cli.search.study import open_study
-from ctkd_cli.search.sweeper import OBJECTIVE
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
 NEW_SEEDS = 5  # as many, with all controls, are proposed for the settings that were found
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best trial. validation, test, alone: macro-F1; again: how to run its settings with new
-    seeds and controls."""
-
-    number: int
-    settings: Mapping[str, str]
-    validation: float
-    test: float
-    alone: float
-    again: str
-
-    def in_words(self) -> str:
-        chosen = " ".join(f"{key}={value}" for key, value in self.settings.items())
-        return (
-            f"Best by validation: trial {self.number}, {chosen}; validation macro-F1 "
-            f"{self.validation:.3f}, test {self.test:.3f} (student alone {self.alone:.3f})."
-        )
-
-
-def best(study: Study, directory: Path) -> Best | None:
-    """The best complete trial of a sweep's study; of equals the first."""
-    from optuna.trial import TrialState
-
-    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    if not complete:
-        return None
-    trial = max(complete, key=lambda each: (each.value, -each.number))
-    job = directory / str(trial.number)
-    metrics = json.loads((job / "metrics.json").read_text(encoding="utf-8"))
-    typed = yaml.safe_load((job / "overrides.yaml").read_text(encoding="utf-8"))
-    values = dict(each.lstrip("+").partition("=")[::2] for each in typed)
-    settings = {key: values[key] for key in trial.params}
-    return Best(
-        number=trial.number,
-        settings=settings,
-        validation=metrics[OBJECTIVE],
-        test=metrics["distilled/macro_f1"],
-        alone=metrics["alone/macro_f1"],
-        again=_again(typed, job),
-    )
-
-
-def _again(typed: Sequence[str], job: Path) -> str:
-    """The trial's own overrides, with seeds that it has not seen and all controls."""
-    ran = yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
-    ours = [each for each in typed if each.partition("=")[0] not in ("seed", "seeds", "controls")]
-    fresh = [f"seed={ran['seed'] + ran['seeds']}", f"seeds={NEW_SEEDS}", "controls=full"]
-    return shlex.join(["ctkd", "run", *ours, *fresh])
 
 
 def study_of(directory: Path) -> Study | None:
@@ -86,11 +31,22 @@ def study_of(directory: Path) -> Study | None:
 
 
 def tell_best(directory: Path) -> None:
-    """Print what a search has found, on stdout."""
+    """Print how to judge what a search has found, on stdout; the sweep's own table has shown it."""
+    from optuna.trial import TrialState
+
     study = study_of(directory)
-    found = best(study, directory) if study is not None else None
-    if found is None:
+    complete = study.get_trials(states=[TrialState.COMPLETE]) if study is not None else []
+    if not complete:
         return
-    print(f"\n{found.in_words()}")
-    print("Chosen from many, its score on validation flatters it. With new seeds and controls:")
-    print(f"  {found.again}")
+    number = max(complete, key=lambda trial: (trial.value, -trial.number)).number
+    print(f"\nThe best of many is in part luck. Trial {number} with new seeds and all controls:")
+    print(f"  {_again(directory / str(number))}")
+
+
+def _again(job: Path) -> str:
+    """The trial's own overrides, with seeds that it has not seen and all controls."""
+    typed = yaml.safe_load((job / "overrides.yaml").read_text(encoding="utf-8"))
+    ran = yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
+    ours = [each for each in typed if each.partition("=")[0] not in ("seed", "seeds", "controls")]
+    fresh = [f"seed={ran['seed'] + ran['seeds']}", f"seeds={NEW_SEEDS}", "controls=full"]
+    return shlex.join(["ctkd", "run", *ours, *fresh])

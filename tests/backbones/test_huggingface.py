@@ -171,6 +171,34 @@ def test_random_weights_of_a_changed_architecture(tiny_bert: Path) -> None:
         backbone(tiny_bert, config={"num_hidden_layers": 1}).build(["a", "b"])
 
 
+def test_dropout_of_pretrained_weights_can_be_changed(tiny_bert: Path) -> None:
+    silent = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    as_it_is, changed = backbone(tiny_bert), backbone(tiny_bert, config=silent)
+    models = [each.build(["a", "b"]).train() for each in (as_it_is, changed)]
+    bodies = [model.base_model.state_dict() for model in models]
+    assert all(torch.equal(bodies[0][name], bodies[1][name]) for name in bodies[0])
+    words = as_it_is.preprocessor()(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        pairs = [[model(**words).logits for _ in range(2)] for model in models]
+    assert not torch.equal(*pairs[0])
+    assert torch.equal(*pairs[1])
+    assert as_it_is.fingerprint() != changed.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"hidden_size": 8}, "allowed: *hidden_dropout_prob, attention_probs_dropout_prob"),
+        ({"atention_probs_dropout_prob": 0.0}, "did you mean attention_probs_dropout_prob"),
+    ],
+)
+def test_changes_of_a_config_that_cannot_be_made(
+    tiny_bert: Path, config: dict[str, float], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        backbone(tiny_bert, config=config).build(["a", "b"])
+
+
 def test_fingerprints_follow_what_decides_the_model(tiny_bert: Path, tmp_path: Path) -> None:
     import shutil
 
