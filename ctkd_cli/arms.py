@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,7 @@ import transformers
 
 from ctkd_cli import devices, inference
 from ctkd_cli.backbones._pooled import final_linear
-from ctkd_cli.cache import Cache
-from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.checkpoints import Checkpoints, trained
 from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.keys import arm_key
 from ctkd_cli.learner import Teaching
@@ -97,20 +97,11 @@ class Classroom:
         again = not self.experiment.reuse
         key = arm_key(self.experiment, self.target, arm, keep_model)
 
-        def make(folder: Path) -> None:
-            checkpoints = Checkpoints(key, folder / "checkpoints", again)
-            self._make(arm, stage, folder, keep_model, checkpoints)
-
         with rundir.stage(arm.stage, arm.name) as stage:
-            folder, reused = Cache("arms").get(
-                key,
-                make,
-                on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
-                together=True,
-                again=again,
+            folder, reused = trained(
+                "arms", key, stage, partial(self._make, arm, stage, keep_model), again
             )
             if reused:
-                stage.reused()
                 for event in json.loads((folder / "events.json").read_text(encoding="utf-8")):
                     stage.event(**event)
         validation = folder / "validation.npy"
@@ -122,7 +113,7 @@ class Classroom:
         )
 
     def _make(
-        self, arm: Arm, stage: Stage, folder: Path, keep_model: bool, checkpoints: Checkpoints
+        self, arm: Arm, stage: Stage, keep_model: bool, folder: Path, checkpoints: Checkpoints
     ) -> None:
         """A trained arm as the cache keeps it: answers, what its training told, its student."""
         model, events = self._teach(arm, stage, checkpoints)

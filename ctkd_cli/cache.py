@@ -107,9 +107,10 @@ class Cache:
             try:
                 make(making)
                 _write_manifest(making)
-                remove(entry)
+                old = _set_aside(entry)
                 making.rename(entry)
                 sync(self.folder)
+                shutil.rmtree(old, ignore_errors=True)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
             return _used(entry), False
@@ -122,11 +123,15 @@ def lock_of(entry: Path, timeout: float = -1) -> FileLock:
 
 def remove(entry: Path) -> None:
     """Remove an entry, or whatever lies in its place: gone at once, and then its files."""
-    if not os.path.lexists(entry):
-        return
+    shutil.rmtree(_set_aside(entry), ignore_errors=True)
+
+
+def _set_aside(entry: Path) -> Path:
+    """Move what lies in an entry's place, if anything does, to a folder of its own."""
     aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    entry.rename(aside / "old")
-    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        entry.rename(aside / "old")
+    return aside
 
 
 def _used(entry: Path) -> Path:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ import transformers
 
 from ctkd_cli import devices
 from ctkd_cli.arms import Answered, Arm
-from ctkd_cli.cache import Cache, content_key
-from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.cache import content_key
+from ctkd_cli.checkpoints import Checkpoints, trained
 from ctkd_cli.keys import stilts_key
 from ctkd_cli.probe import linear_probe
 from ctkd_cli.reports.results import STILTS_DISTILLED
@@ -124,21 +125,9 @@ def _probe(
 def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirectory) -> Path:
     """A student that has learnt the source task, with the teacher's own budget; kept, since seeds
     of the target task share it."""
-    key = stilts_key(experiment, source)
-
-    def make(folder: Path) -> None:
-        checkpoints = Checkpoints(key, folder / "checkpoints")
-        _teach_the_source(experiment, source, stage, folder, checkpoints)
-
     with rundir.stage("control", SOURCE_ARM) as stage:
-        folder, reused = Cache("students").get(
-            key,
-            make,
-            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
-            together=True,
-        )
-        if reused:
-            stage.reused()
+        make = partial(_teach_the_source, experiment, source, stage)
+        folder, _ = trained("students", stilts_key(experiment, source), stage, make)
     return folder / "model"
 
 

@@ -54,8 +54,8 @@ def _require_sound_models(experiment: Experiment) -> None:
     from ctkd_cli.console import hush_libraries
 
     hush_libraries()
-    models = {m.fingerprint(): m for m in (experiment.teacher, experiment.student)}
-    new = [model for content, model in models.items() if content not in _sound]
+    models = (experiment.teacher, experiment.student)
+    new = [model for model in models if not _sound or model.fingerprint() not in _sound]
     for checks in ([m.require_sound for m in new], [m.require_fitting for m in new]):
         problems: list[Problem] = []
         for check in checks:
@@ -65,7 +65,7 @@ def _require_sound_models(experiment: Experiment) -> None:
                 problems += error.problems
         if problems:
             raise InputError(*problems)
-    _sound.update(models)
+    _sound.update(model.fingerprint() for model in models)
 
 
 def _require_device(experiment: Experiment) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
 SAME = 1.0  # seconds within which signals are one request: a terminal and torchrun both send it
 
 _requested = threading.Event()
@@ -25,11 +26,13 @@ _since = 0.0  # when it was requested
 
 @contextmanager
 def remembered() -> Iterator[None]:
-    """Remember interrupts while this lasts. Does nothing outside the main thread."""
+    """Remember interrupts while this lasts. Does nothing outside the main thread; signals that
+    somebody else has a handler for (submitit has) stay theirs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _on_interrupt) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) in DEFAULTS]
+    before = {number: signal.signal(number, _on_interrupt) for number in heard}
     try:
         yield
     finally:
@@ -47,7 +50,6 @@ def patient() -> Iterator[None]:
         yield
     finally:
         _patient = before
-    check()
 
 
 def requested() -> bool:
@@ -68,8 +70,9 @@ def stop() -> None:
 
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
     global _since
-    if not _requested.is_set():
+    first = not _requested.is_set()
+    if first:
         _since = time.monotonic()
         _requested.set()
-    if not _patient or time.monotonic() - _since > SAME:
+    if (first and not _patient) or time.monotonic() - _since > SAME:
         stop()

@@ -144,7 +144,8 @@ def _keep_and_time(
     link_tree(student, rundir.path / "student")
     (teacher, _), *_ = heard.values()
     read = knowledge_key(experiment, teacher.key, target.test)
-    key = (read, experiment.student.fingerprint(), experiment.device.model_dump_json())
+    sizes = (experiment.student.fingerprint(), str(len(target.labels)))
+    key = (read, *sizes, experiment.device.model_dump_json())
     if key not in _costs:
         candidates = {
             "teacher": teacher.candidate(experiment, target.test),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ctkd_cli.task import Task
 
 BYTES = 4  # of a weight
-CHECKPOINT = 3  # weights for each of a model's in its checkpoint: itself, and AdamW's two moments
+CHECKPOINT = 3  # weights for each of a model's in a checkpoint: itself, and AdamW's two moments
+WHILE_TRAINING = 2 * CHECKPOINT  # the last checkpoint stays until the next one is whole
 SAID = 4096  # bytes of what a teacher says of one input, about
 REST = 50 * 10**6  # reports, predictions, arms
 
@@ -31,7 +32,7 @@ def require(
     places = {
         "CTKD_CACHE": (
             cache_root(),
-            (2 + CHECKPOINT) * student + _of_teachers(experiment, taught, target),
+            (2 + WHILE_TRAINING) * student + _of_teachers(experiment, taught, target),
         ),
         "hydra.run.dir": (directory, student),
     }
@@ -67,9 +68,10 @@ def _of_teachers(experiment: Experiment, taught: Mapping[str, Task], target: Tas
     """Bytes of the teachers that are not there yet, and of what all of them say."""
     teachers = Cache("teachers").folder
     new = sum(not (teachers / teacher_key(experiment, task)).exists() for task in taught.values())
-    copies = 2 if experiment.teacher.training.select == "best" else 1  # with its checkpoint
+    copies = 2 if experiment.teacher.training.select == "best" else 1
+    training = WHILE_TRAINING if new and not experiment.teacher.fine_tuned else 0  # one by one
     said = SAID * sum(len(split) for split in target.splits().values()) * len(taught)
-    return new * copies * BYTES * experiment.teacher.size().parameters + said
+    return (new * copies + training) * BYTES * experiment.teacher.size().parameters + said
 
 
 def _there(folder: Path) -> Path:

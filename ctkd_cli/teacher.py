@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import transformers
 from ctkd_cli import devices, inference, knowledge
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.cache import Cache
-from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.checkpoints import Checkpoints, trained
 from ctkd_cli.evaluation.efficiency import Candidate
 from ctkd_cli.keys import Variant, knowledge_key, teacher_key
 from ctkd_cli.knowledge import Knowledge
@@ -83,20 +84,9 @@ def prepare(
     """
     key = teacher_key(experiment, source, variant)
     arm = " ".join(word for word in (name, "" if variant == "trained" else variant) if word)
-
-    def make(folder: Path) -> None:
-        checkpoints = Checkpoints(key, folder / "checkpoints")
-        _make(experiment, source, stage, folder, variant, arm_of(name), checkpoints)
-
     with rundir.stage("teacher", arm, detail=f"{len(source.train)} source examples") as stage:
-        folder, reused = Cache("teachers").get(
-            key,
-            make,
-            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
-            together=True,
-        )
-        if reused:
-            stage.reused()
+        make = partial(_make, experiment, source, stage, variant, arm_of(name))
+        folder, _ = trained("teachers", key, stage, make)
     return Teacher(key, folder, arm)
 
 
@@ -126,9 +116,9 @@ def _make(
     experiment: Experiment,
     source: Task,
     stage: Stage,
-    folder: Path,
     variant: Variant,
     arm: str,
+    folder: Path,
     checkpoints: Checkpoints,
 ) -> None:
     settings = experiment.teacher.untrained() if variant == "random" else experiment.teacher

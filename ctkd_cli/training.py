@@ -72,8 +72,8 @@ def fit(
 ) -> list[Event]:
     """Train a model in place, from the beginning or from a checkpoint; what was told of it.
 
-    Raises TrainingDiverged when the loss becomes NaN or infinite; KeyboardInterrupt, when the user
-    asks for an end, after the step and with its checkpoint kept.
+    Raises TrainingDiverged when the loss becomes NaN or infinite; KeyboardInterrupt when the user
+    asks for an end, after a step, when its checkpoint is kept.
     """
     labelled = np.flatnonzero(lesson.labels != UNLABELLED)
     unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
@@ -143,6 +143,14 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Tensors that share their storage, as tied embeddings do, are saved each for itself."""
+        held, seen = {}, set()
+        for name, tensor in (state_dict or self.model.state_dict()).items():
+            held[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+            seen.add(tensor.data_ptr())
+        super()._save(output_dir, held)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         loader: DataLoader[Any] = DataLoader(

@@ -132,6 +132,7 @@ def test_killed_again_and_again_it_ends_with_the_same_predictions(
     assert first == second
     log = (directory / "run.log").read_text()
     assert "going on after step" in log
+    assert list((cache / "checkpoints").glob("*/MANIFEST.json")) == []  # what was trained is kept
     left = {path.name for path in directory.iterdir()} ^ {p.name for p in unbroken.iterdir()}
     assert left == set()
 

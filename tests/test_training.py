@@ -98,7 +98,7 @@ def train(
     with rundir.stage("student", "arm") as stage:
         return fit(
             model, lesson, Training(**{"steps": 12, "learning_rate": 1e-2, **settings}), CPU, 1,
-            "arm", stage, Checkpoints("key", rundir.path / "checkpoints"),
+            "arm", stage, Checkpoints(rundir.path.parent.name, rundir.path / "checkpoints"),
         )  # fmt: skip
 
 
@@ -335,6 +335,7 @@ def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
 
     unbroken = dropping()
     told = train(unbroken, taught, rundir, **settings)
+    Cache("checkpoints").drop(tmp_path.name)
 
     progress = rundir.progress
     steps: list[int] = []
@@ -357,7 +358,26 @@ def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
     at = 13 if how == "asked" else 12
     assert steps == [*range(1, 14), *range(at + 1, 21)]
     assert_same_weights(again, unbroken)
-    assert Cache("checkpoints").find("key") is None
+    kept = Cache("checkpoints").find(tmp_path.name)
+    assert kept is not None  # until the outcome is
+    del steps[:]
+    late = dropping()
+    if how == "killed":  # after its last step
+        assert train(late, taught, rundir, **settings) == told
+        assert steps == []
+        assert_same_weights(late, unbroken)
+
+
+def test_tied_weights_have_checkpoints_too(
+    rundir: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "COST", float("inf"))
+    models = [student() for _ in range(2)]
+    for model in models:
+        model.classifier_again = model.classifier
+        train(model, lesson(), rundir)
+    assert_same_weights(*models)
 
 
 def test_a_checkpoint_that_is_damaged_is_not_used(
@@ -365,9 +385,8 @@ def test_a_checkpoint_that_is_damaged_is_not_used(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "EVERY", 0.0)
-        patch.setattr(Checkpoints, "end", lambda self: None)  # as if the power went
         train(student(), lesson(), rundir)
-    entry = Cache("checkpoints").find("key")
+    entry = Cache("checkpoints").find(rundir.path.parent.name)
     assert entry is not None
     weights = next(entry.rglob("model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
@@ -377,6 +396,7 @@ def test_a_checkpoint_that_is_damaged_is_not_used(
     model = student()
     train(model, lesson(), rundir)
     assert any("damaged" in note for note in notes)
+    Cache("checkpoints").drop(rundir.path.parent.name)
     unbroken = student()
     train(unbroken, lesson(), rundir)
     assert_same_weights(model, unbroken)

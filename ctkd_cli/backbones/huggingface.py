@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -220,9 +221,20 @@ class Huggingface(Backbone):
             raise _weights.unreadable("config.json", where, self.folder, error) from None
         self._require_possible(config)
         for key, value in self.config.items():
-            setattr(config, key, value)
+            self._set(config, key, value)
         config.pad_token_id = self.preprocessor().pad_token_id
         return config
+
+    def _set(self, config: Any, key: str, value: Any) -> None:
+        """Raise InputError for a value that transformers refuses, or would fail on much later."""
+        problem = Problem("no such value", where=f"{self.role}.config.{key}", got=repr(value))
+        if DROPOUT.search(key) and not (type(value) in (int, float) and 0 <= value < 1):
+            raise InputError(replace(problem, allowed="a number, 0 <= value < 1"))
+        try:
+            setattr(config, key, value)
+        except Exception as error:
+            last = str(error).strip().splitlines()[-1:]
+            raise InputError(replace(problem, allowed=" ".join(last))) from None
 
     def _require_possible(self, config: Any) -> None:
         """Raise InputError for changes that the model does not know, or its weights do not allow:

@@ -185,18 +185,25 @@ def test_dropout_of_pretrained_weights_can_be_changed(tiny_bert: Path) -> None:
     assert as_it_is.fingerprint() != changed.fingerprint()
 
 
+def test_a_value_that_transformers_refuses(tiny_bert: Path) -> None:
+    with pytest.raises(InputError, match=r"where: *\.config\.num_hidden_layers"):
+        backbone(tiny_bert, weights="random", config={"num_hidden_layers": "two"}).require_sound()
+
+
 @pytest.mark.parametrize(
     ("config", "told"),
     [
         ({"hidden_size": 8}, "allowed: *hidden_dropout_prob, attention_probs_dropout_prob"),
         ({"atention_probs_dropout_prob": 0.0}, "did you mean attention_probs_dropout_prob"),
+        ({"hidden_dropout_prob": 1.5}, "allowed: *a number, 0 <= value < 1"),
+        ({"hidden_dropout_prob": "high"}, r"where: *\.config\.hidden_dropout_prob"),
     ],
 )
 def test_changes_of_a_config_that_cannot_be_made(
     tiny_bert: Path, config: dict[str, float], told: str
 ) -> None:
     with pytest.raises(InputError, match=told):
-        backbone(tiny_bert, config=config).build(["a", "b"])
+        backbone(tiny_bert, config=config).require_sound()
 
 
 def test_fingerprints_follow_what_decides_the_model(tiny_bert: Path, tmp_path: Path) -> None:

@@ -402,6 +402,35 @@ def test_an_interrupt_that_is_swallowed_is_heard_at_the_next_step() -> None:
         interruption.check()  # the next run begins afresh
 
 
+def test_a_patient_one_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal and torchrun may both pass a Ctrl-C on: two at once are one."""
+    from ctkd_cli import interruption
+
+    with interruption.remembered(), interruption.patient():
+        assert not interruption.requested()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        interruption.check()
+        assert interruption.requested()
+        monkeypatch.setattr(interruption, "SAME", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_of_others_stay_theirs() -> None:
+    from ctkd_cli import interruption
+
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with interruption.remembered():
+            os.kill(os.getpid(), signal.SIGTERM)
+            interruption.check()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def test_a_fine_tuned_head_with_other_labels_is_refused_before_anything_is_written(
     ctkd: Ctkd, tiny_run: list[str]
 ) -> None:
