@@ -32,10 +32,8 @@ def study_of(directory: Path) -> Study | None:
 
 def tell_best(directory: Path) -> None:
     """Print how to judge what a search has found, on stdout; the sweep's own table has shown it."""
-    from optuna.trial import TrialState
-
     study = study_of(directory)
-    complete = study.get_trials(states=[TrialState.COMPLETE]) if study is not None else []
+    complete = [] if study is None else [t for t in study.trials if t.state.name == "COMPLETE"]
     if not complete:
         return
     number = max(complete, key=lambda trial: (trial.value, -trial.number)).number

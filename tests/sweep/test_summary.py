@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -331,8 +332,11 @@ def test_an_experiment_may_name_what_it_runs_over(
 
 
 def test_a_sweeps_reports_can_be_rebuilt(
-    ctkd: Callable[..., tuple[int, str, str]], tiny_run: list[str]
+    ctkd: Callable[..., tuple[int, str, str]],
+    tiny_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # as where no search was installed
     assert ctkd("run", "-m", *tiny_run, "lambda=0,1,2", "training.steps=2")[0] == 0
     (directory,) = Path("outputs").iterdir()
     made = ["sweep.csv", "sweep.html", "curve.png", "0/report.html", "1/metrics.json"]
