@@ -8,8 +8,8 @@ import io
 import shlex
 import socket
 import subprocess
-import time
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
