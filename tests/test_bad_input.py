@@ -121,7 +121,11 @@ def of_another_width(folder: Path) -> None:
 
 
 def of_no_width(folder: Path) -> None:
-    edit(folder, "config.json", hidden_size=17)
+    edit(folder, "config.json", num_attention_heads=3)
+
+
+def another_inner_width(folder: Path) -> None:
+    edit(folder, "config.json", intermediate_size=48)
 
 
 def with_code(folder: Path) -> None:
@@ -291,6 +295,7 @@ MODELS = [
     model("weights cut off", truncated_weights, "model.safetensors", "damaged"),
     model("weights with a flipped bit", flipped_header, "model.safetensors", "damaged"),
     model("weights of another shape", of_another_width, "do not fit config.json", "not ["),
+    model("weights of another inner width", another_inner_width, "do not fit config.json", "not ["),
     model("a width that its heads cannot share", of_no_width, "architecture cannot", "multiple"),
     model("pickled weights only", pickled, "pickle", "student.allow_pickle=true"),
     model("a model with code of its own", with_code, "code", "student.model"),

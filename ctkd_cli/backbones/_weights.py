@@ -14,6 +14,9 @@ from ctkd_cli.errors import InputError, Problem
 
 PACKAGE_SCHEME = "package:"
 DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+# Word embeddings by the names that transformers' models have for them, and for their width.
+EMBEDDINGS = ("word_embeddings.weight", "embed_tokens.weight", "wte.weight")
+WIDTHS = ("embedding_size", "hidden_size", "dim", "n_embd", "d_model")
 
 
 def locate(model: str, revision: str, where: str, *, allow_pickle: bool) -> Path:
@@ -49,7 +52,7 @@ def require_weights(folder: Path, where: str, *, allow_pickle: bool) -> None:
     """Raise InputError when a folder has no weights that may be read, or torn ones."""
     weights = sorted(folder.glob("*.safetensors"))
     for file in weights:
-        _require_whole(file, where)
+        _require_fitting(_shapes(file, where), folder, where)
     if weights:
         return
     pickles = sorted(folder.glob("*.bin"))
@@ -113,14 +116,14 @@ def unreadable(what: str, where: str, path: Path, error: Exception) -> InputErro
     )
 
 
-def _require_whole(file: Path, where: str) -> None:
-    """Raise InputError when a safetensors file is not as long as its header says: opening one
-    reads and checks the header, and no weights."""
+def _shapes(file: Path, where: str) -> dict[str, list[int]]:
+    """The shapes of the tensors in a safetensors file. Raises InputError when it is not as long as
+    its header says: opening one reads and checks the header, and no weights."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="np"):
-            pass
+        with safe_open(file, framework="np") as tensors:
+            return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             Problem(
@@ -130,6 +133,26 @@ def _require_whole(file: Path, where: str) -> None:
                 remedy="fetch or save the model again",
             )
         ) from None
+
+
+def _require_fitting(shapes: dict[str, list[int]], folder: Path, where: str) -> None:
+    """Raise InputError when word embeddings are of another size than config.json says: what is
+    most often wrong, seen without transformers, which will look at the rest."""
+    config = read_config(folder, where)
+    words, sizes = config.get("vocab_size"), {v for v in config.values() if type(v) is int}
+    for name, shape in shapes.items():
+        if not name.endswith(EMBEDDINGS) or type(words) is not int or len(shape) != 2:
+            continue
+        if shape[0] != words or shape[1] not in sizes:
+            width = next((config[key] for key in WIDTHS if key in config), "its width")
+            raise InputError(
+                Problem(
+                    "these weights do not fit config.json",
+                    where=where,
+                    got=f"{folder}: {name} is {shape}, not [{words}, {width}]",
+                    remedy="fetch or save weights and config.json together",
+                )
+            )
 
 
 def _in_package(model: str, where: str) -> Path:
