@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock
 
 import ctkd_cli
-from ctkd_cli import claims, parallel
+from ctkd_cli import claims, file_hash, parallel
 
 MANIFEST = "MANIFEST.json"
 Sort = Literal[
@@ -80,7 +80,7 @@ class Cache:
     def drop(self, key: str) -> None:
         """Remove the entry of a key, if it is there."""
         entry = self.folder / key
-        if os.path.lexists(entry):
+        if parallel.is_main() and os.path.lexists(entry):
             with lock_of(entry):
                 remove(entry)
 
@@ -154,29 +154,12 @@ def link_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=link)
 
 
-_seen_whole: dict[Path, list[tuple[str, int, int, int]]] = {}  # by this process, as they were
-
-
 def is_whole(entry: Path) -> bool:
-    """Whether a folder holds exactly the files of its manifest, unchanged. A process that has read
-    them does not read them again as long as none was written to."""
+    """Whether a folder holds exactly the files of its manifest, unchanged."""
     try:
-        before = _stamps(entry)
-        if _seen_whole.get(entry) == before:
-            return True
-        whole = bool(manifest_of(entry)["files"] == _checksums(entry))
+        return bool(manifest_of(entry)["files"] == _checksums(entry))
     except (OSError, KeyError):
         return False
-    if whole:
-        _seen_whole[entry] = before
-    return whole
-
-
-def _stamps(entry: Path) -> list[tuple[str, int, int, int]]:
-    """What tells that a file was written to: inode, size and time of change, of each."""
-    files = sorted(file for file in entry.rglob("*") if file.is_file() and file.name != MANIFEST)
-    found = ((file, file.stat()) for file in files)
-    return [(str(file), of.st_ino, of.st_size, of.st_mtime_ns) for file, of in found]
 
 
 def manifest_of(entry: Path) -> dict[str, Any]:
@@ -218,10 +201,8 @@ def sync(path: Path) -> None:
 
 def _checksums(folder: Path) -> dict[str, str]:
     """sha256 of every file of an entry but the manifest."""
-    sums = {}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.name != MANIFEST:
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            sums[file.relative_to(folder).as_posix()] = digest
-    return sums
+    return {
+        file.relative_to(folder).as_posix(): file_hash.sha256(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }

@@ -54,11 +54,9 @@ def trained(
             again=again,
         )
     except (TrainingDiverged, Pruned):  # it would go the same way again
-        if parallel.is_main():
-            checkpoints.drop(key)
-        raise
-    if parallel.is_main():
         checkpoints.drop(key)
+        raise
+    checkpoints.drop(key)
     interruption.check()
     if reused:
         stage.reused()

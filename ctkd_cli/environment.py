@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ctkd_cli
+from ctkd_cli import file_hash
 
 
 def describe() -> dict[str, Any]:
@@ -50,7 +51,7 @@ def code_hash(*parts: object) -> str:
                 files[kind.__module__] = Path(file)
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        digest.update(name.encode() + b"\0" + bytes.fromhex(file_hash.sha256(file)))
     for package in ("torch", "transformers", "numpy", "scipy", "scikit-learn"):
         digest.update(version(package).encode())
     return digest.hexdigest()

@@ -16,15 +16,6 @@ from numpy.typing import DTypeLike
 
 from ctkd_cli.lazy import pa
 
-
-@cache
-def spare_collector() -> None:
-    """Have Python's collector of garbage leave alone what the imports have made, half a million
-    objects that stay: each full pass, of which a training makes some, would look at them all."""
-    gc.collect()
-    gc.freeze()
-
-
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -76,3 +67,11 @@ def give_back() -> None:
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@cache
+def spare_collector() -> None:
+    """Have Python's collector of garbage leave alone what the imports have made, half a million
+    objects that stay: each full pass, of which a training makes some, would look at them all."""
+    gc.collect()
+    gc.freeze()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from test_resume import CAREFUL, saw
 
 NO_DROPOUT = "{hidden_dropout_prob: 0, attention_probs_dropout_prob: 0}"
 ONE = [sys.executable, "-m", "ctkd_cli", "run"]
@@ -81,14 +82,6 @@ def test_a_refused_config_is_refused_once(tmp_path: Path) -> None:
     assert not (tmp_path / "outputs").exists()
 
 
-CAREFUL = """
-from ctkd_cli import checkpoints
-from ctkd_cli.__main__ import run_and_exit
-checkpoints.EVERY, checkpoints.COST = 0.0, float("inf")  # a checkpoint after each step
-run_and_exit()
-"""
-
-
 @pytest.mark.slow
 def test_two_processes_that_were_killed_go_on_from_their_checkpoint(tmp_path: Path) -> None:
     """Dropout, of which each process has its own, is as if they had not been."""
@@ -109,11 +102,7 @@ def test_two_processes_that_were_killed_go_on_from_their_checkpoint(tmp_path: Pa
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         until = time.monotonic() + 120
-        while not any(
-            all(word in line for word in ('"distilled"', '"step": 3'))
-            for file in broken.glob("outputs/*/events.jsonl")
-            for line in file.read_text().splitlines()
-        ):
+        while not saw(broken, '"distilled"', '"step": 3')():
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.01)

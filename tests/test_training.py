@@ -18,6 +18,7 @@ from ctkd_cli import checkpoints, inference, interruption
 from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.cache import Cache
 from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.console import SilentDisplay
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.experiment import Device, Training
 from ctkd_cli.learner import Learner, Teaching, gradient_shares
@@ -37,18 +38,9 @@ CPU = Device(accelerator="cpu")
 LABELS = ("a", "b", "c")
 
 
-class Silent:
-    """A display that shows nothing."""
-
-    def started(self, *_: Any) -> None: ...
-    def progress(self, *_: Any) -> None: ...
-    def done(self, *_: Any) -> None: ...
-    def note(self, *_: Any) -> None: ...
-
-
 @pytest.fixture
 def rundir(tmp_path: Path) -> RunDirectory:
-    return RunDirectory(tmp_path / "run", Silent())
+    return RunDirectory(tmp_path / "run", SilentDisplay())
 
 
 def lesson(n: int = 24, labelled: int = 12, seed: int = 0) -> Lesson:
@@ -208,7 +200,7 @@ def test_a_mix_is_the_weighted_sum_of_its_terms(rundir: RunDirectory) -> None:
     # Each term alone, on the same batch from the same start, has half and twice its own value.
     first = events(rundir, "step")[0]
     for name, loss, weight in (("kl", Kl(), 0.5), ("hint", Hint(), 2.0)):
-        directory = RunDirectory(rundir.path.parent / name, Silent())
+        directory = RunDirectory(rundir.path.parent / name, SilentDisplay())
         torch.manual_seed(0)
         train(student(), replace(lesson(), teaching=teaching(heard, loss)), directory, steps=1)
         if name == "kl":  # a projector's start depends on what was drawn before it

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
+from ctkd_cli import file_hash
 from ctkd_cli.data._tables import first_line
 from ctkd_cli.errors import InputError, Problem
 
@@ -51,9 +52,9 @@ def locate(model: str, revision: str, where: str, *, allow_pickle: bool) -> Path
 def require_weights(folder: Path, where: str, *, allow_pickle: bool) -> None:
     """Raise InputError when a folder has no weights that may be read, or torn ones."""
     weights = sorted(folder.glob("*.safetensors"))
-    for file in weights:
-        _require_fitting(_shapes(file, where), folder, where)
     if weights:
+        embeddings = [found for file in weights for found in _embeddings(file, where).items()]
+        _require_fitting(embeddings, folder, where)
         return
     pickles = sorted(folder.glob("*.bin"))
     if pickles and not allow_pickle:
@@ -78,17 +79,8 @@ def hash_folder(folder: Path, patterns: tuple[str, ...]) -> str:
     """Hash of the files of a model folder that match."""
     digest = hashlib.sha256()
     for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
-        status = file.stat()
-        digest.update(file.name.encode())
-        digest.update(_hash_file(file, status.st_size, status.st_mtime_ns))
+        digest.update(file.name.encode() + bytes.fromhex(file_hash.sha256(file)))
     return digest.hexdigest()
-
-
-@cache
-def _hash_file(file: Path, size: int, modified: int) -> bytes:
-    """Hash of a file, once in a process for as long as it stays as it is."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def read_config(folder: Path, where: str) -> dict[str, Any]:
@@ -116,14 +108,15 @@ def unreadable(what: str, where: str, path: Path, error: Exception) -> InputErro
     )
 
 
-def _shapes(file: Path, where: str) -> dict[str, list[int]]:
-    """The shapes of the tensors in a safetensors file. Raises InputError when it is not as long as
-    its header says: opening one reads and checks the header, and no weights."""
+def _embeddings(file: Path, where: str) -> dict[str, list[int]]:
+    """The shapes of word embeddings in a safetensors file. Raises InputError when it is not as long
+    as its header says: opening one reads and checks the header, and no weights."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="np") as tensors:
-            return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+            names = [name for name in tensors.keys() if name.endswith(EMBEDDINGS)]  # noqa: SIM118
+            return {name: tensors.get_slice(name).get_shape() for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             Problem(
@@ -135,15 +128,15 @@ def _shapes(file: Path, where: str) -> dict[str, list[int]]:
         ) from None
 
 
-def _require_fitting(shapes: dict[str, list[int]], folder: Path, where: str) -> None:
+def _require_fitting(embeddings: Sequence[tuple[str, list[int]]], folder: Path, where: str) -> None:
     """Raise InputError when word embeddings are of another size than config.json says: what is
     most often wrong, seen without transformers, which will look at the rest."""
     config = read_config(folder, where)
     words, sizes = config.get("vocab_size"), {v for v in config.values() if type(v) is int}
-    for name, shape in shapes.items():
-        if not name.endswith(EMBEDDINGS) or type(words) is not int or len(shape) != 2:
-            continue
-        if shape[0] != words or shape[1] not in sizes:
+    if type(words) is not int:
+        return
+    for name, shape in embeddings:
+        if len(shape) == 2 and (shape[0] != words or shape[1] not in sizes):
             width = next((config[key] for key in WIDTHS if key in config), "its width")
             raise InputError(
                 Problem(

@@ -3,7 +3,6 @@ hash, read straight from the archive (nothing is unpacked to a path), kept as Pa
 
 from __future__ import annotations
 
-import hashlib
 import random
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctkd_cli import file_hash
 from ctkd_cli.cache import Cache, content_key
 from ctkd_cli.data._tables import read_table
 from ctkd_cli.errors import CtkdError, InputError, Problem
@@ -69,8 +69,7 @@ class Corpus:
 
     def store(self, folder: Path, archive: Path) -> None:
         """Check an archive and write its tables into a folder."""
-        with archive.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_hash.sha256(archive)
         if found != self.sha256:
             raise CtkdError(
                 f"{archive.name} is not the file that ctkd knows: sha256 {found}, "

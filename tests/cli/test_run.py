@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from sklearn.metrics import classification_report, f1_score
+from test_resume import saw
 
 Ctkd = Callable[..., tuple[int, str, str]]
 CONTRACT = {
@@ -366,11 +367,7 @@ def test_who_asks_a_run_to_stop_can_go_on_from_its_checkpoint(
     ) as process:  # fmt: skip
         try:
             deadline = time.monotonic() + 120
-            while not any(
-                '"event": "step"' in line and '"arm": "alone"' in line
-                for file in tmp_path.glob("outputs/*/events.jsonl")
-                for line in file.read_text().splitlines()
-            ):
+            while not saw(tmp_path, '"event": "step"', '"arm": "alone"')():
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             os.kill(process.pid, asked)
