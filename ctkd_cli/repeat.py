@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import filecmp
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.provenance import leaves
+from ctkd_cli.rundir import metrics_of
+
+if TYPE_CHECKING:
+    from ctkd_cli.reports.results import Results
 
 FIGURES = ("alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy")
 SHOWN = 20  # packages, settings
 
 
-def in_words(before: Path, after: Path) -> list[str]:
+def in_words(before: Results, after: Results) -> list[str]:
     """Line by line, what differs between two complete runs: settings, versions, data, figures."""
     lines = [
         *_changes("setting", _settings(before), _settings(after)),
@@ -26,7 +26,7 @@ def in_words(before: Path, after: Path) -> list[str]:
     ]
     lines = lines or ["settings, versions, machine and data: the same"]
     name = "predictions.parquet"
-    same = filecmp.cmp(before / name, after / name, shallow=False)
+    same = filecmp.cmp(before.directory / name, after.directory / name, shallow=False)
     lines.append(f"predictions: {'the same, byte for byte' if same else 'not the same'}")
     lines += _changes("figure", _figures(before), _figures(after))
     if taken := _taken_from_the_cache(after):
@@ -46,42 +46,31 @@ def _changes(sort: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
         yield f"{len(keys) - SHOWN} {sort}s more differ"
 
 
-def _settings(run: Path) -> dict[str, Any]:
-    return dict(leaves(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))))
+def _settings(run: Results) -> dict[str, Any]:
+    return dict(leaves(run.config))
 
 
-def _machine(run: Path) -> dict[str, Any]:
+def _machine(run: Results) -> dict[str, Any]:
     """What it ran on, and the models that it began with."""
-    environment = _json(run / "environment.json")
     kept = ("ctkd", "git_commit", "python", "platform", "hardware", "backbones")
-    return dict(leaves({key: environment.get(key) for key in kept}))
+    return dict(leaves({key: run.environment.get(key) for key in kept}))
 
 
-def _packages(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = _json(run / "environment.json").get("packages", {})
+def _packages(run: Results) -> dict[str, Any]:
+    found: dict[str, Any] = run.environment.get("packages", {})
     return found
 
 
-def _data(run: Path) -> dict[str, Any]:
+def _data(run: Results) -> dict[str, Any]:
     """The hash of each task's splits, by its name."""
-    facts = (event for event in _events(run) if event.get("event") == "facts")
+    facts = (event for event in run.events if event.get("event") == "facts")
     return {fact.get("name", fact["role"]): fact.get("fingerprint") for fact in facts}
 
 
-def _figures(run: Path) -> dict[str, Any]:
-    metrics = _json(run / "metrics.json")
+def _figures(run: Results) -> dict[str, Any]:
+    metrics = metrics_of(run.directory)
     return {name: round(metrics[name], 4) for name in FIGURES if name in metrics}
 
 
-def _taken_from_the_cache(run: Path) -> int:
-    return sum(event.get("event") == "reused" for event in _events(run))
-
-
-def _events(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _taken_from_the_cache(run: Results) -> int:
+    return sum(event.get("event") == "reused" for event in run.events)

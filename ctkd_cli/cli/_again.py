@@ -24,14 +24,14 @@ def repeat(run: Path, more: list[str], multirun: bool) -> None:
 
     if multirun:
         raise InputError(Problem("one run is repeated at a time", where="--from", got="--multirun"))
-    Results.read(run)  # it is complete and whole
+    before = Results.read(run)  # it is complete and whole
     typed = typed_before(run)
     if more:
         directory = start.single([*typed, *more])
     else:
         directory = _run_again(read_yaml(run / "config.yaml"), typed)
     print(f"\ncompared with {printable(str(run))}:")
-    for line in repeat.in_words(run, directory):
+    for line in repeat.in_words(before, Results(directory)):
         print(f"  {printable(line)}")
 
 
