@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from ctkd_cli import batches, devices, inference, interruption, memory, parallel
+from ctkd_cli import batches, cpu_kernels, devices, inference, interruption, memory, parallel
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.learner import Learner, Teaching
@@ -109,7 +109,7 @@ def fit(
         )
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
-        with interruption.patient():
+        with interruption.patient(), cpu_kernels.replaced():
             trainer.train(resume_from_checkpoint=last)
         if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
             told = f"{arm}: the last step left weights that are not finite; {REMEDY}"

@@ -8,13 +8,14 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 import transformers
 
-from ctkd_cli import checkpoints, inference, interruption
+from ctkd_cli import checkpoints, cpu_kernels, inference, interruption
 from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.cache import Cache
 from ctkd_cli.checkpoints import Checkpoints
@@ -283,6 +284,19 @@ def test_validation_selects_the_best_weights_and_training_goes_on_in_train_mode(
 
     kept = f1_score(validation[1], logits.argmax(axis=1), average="macro")
     assert kept == pytest.approx(max(scores))
+
+
+def test_masks_are_drawn_by_our_kernel_while_training_only(
+    rundir: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = mock.Mock(wraps=cpu_kernels.bernoulli_)
+    monkeypatch.setattr(cpu_kernels, "bernoulli_", spy)
+    model = student()
+    model.blocks.append(torch.nn.Dropout(0.3))
+    train(model, lesson(), rundir, steps=3)
+    assert spy.call_count == 3
+    torch.empty(3).bernoulli_(0.5)
+    assert spy.call_count == 3
 
 
 def test_a_broken_loss_stops_the_arm_and_names_the_step(rundir: RunDirectory) -> None:
