@@ -31,7 +31,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from ctkd_cli import arms, batches, console, devices, environment, task, vocabulary
+from ctkd_cli import arms, batches, console, cpu_kernels, devices, environment, task, vocabulary
 from ctkd_cli import sources as source_side
 from ctkd_cli.checkpoints import Checkpoints
 from ctkd_cli.experiment import Experiment, of_overrides
@@ -132,6 +132,7 @@ class Bench:
     def run(self, rounds: int, variants: Mapping[str, dict[str, Any]]) -> dict[str, object]:
         sorts: dict[str, Callable[[], float]] = {
             "plain loop": self.plain,
+            "plain loop, our kernels": self.plain_with_our_kernels,
             **{name: partial(self.plain, **how) for name, how in variants.items()},
             "alone": self.alone,
             "alone, whole embedding": self.whole_embedding,
@@ -206,6 +207,10 @@ class Bench:
                 Checkpoints("bench", Path(scratch) / "checkpoints", again=True),
             )  # fmt: skip
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
+
+    def plain_with_our_kernels(self) -> float:
+        with cpu_kernels.replaced():
+            return self.plain()
 
     def plain(self, compiled: bool = False, config: Mapping[str, Any] | None = None) -> float:
         """The same steps as anyone would write them: batches of like length, fused AdamW."""

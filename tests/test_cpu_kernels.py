@@ -81,7 +81,7 @@ def test_any_type_and_layout() -> None:
 def test_the_ends_of_probability() -> None:
     assert mask(0.0, 1000).sum() == 0
     assert mask(1.0, 1000).sum() == 1000
-    for p in (-0.1, 1.1):
+    for p in (-0.1, 1 + 1e-6, float("nan")):
         with pytest.raises(RuntimeError, match=r"expects p to be in \[0, 1\]"):
             mask(p, 3)
 
@@ -90,6 +90,7 @@ def test_dropout_keeps_the_mean() -> None:
     torch.manual_seed(0)
     with cpu_kernels.replaced():
         dropped = functional.dropout(torch.ones(1_000_000), 0.1)
+    assert torch.equal(dropped != 0, mask(0.9, 1_000_000).bool())
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.9])
     assert dropped.mean().item() == pytest.approx(1, abs=4 * np.sqrt(0.1 / 0.9 / 1e6))
 
@@ -108,6 +109,17 @@ def tensors(keys: int = 4) -> list[torch.Tensor]:
     torch.manual_seed(0)
     shapes = (SHAPE, (2, keys, 7, 8), (2, keys, 7, 8))
     return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def assert_same_gradients(
+    found: torch.Tensor, expected: torch.Tensor, inputs: list[torch.Tensor]
+) -> None:
+    for ours, theirs in zip(
+        torch.autograd.grad(found.square().sum(), inputs),
+        torch.autograd.grad(expected.square().sum(), inputs, retain_graph=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -129,49 +141,59 @@ def test_attention_is_what_torch_has(how: dict[str, Any]) -> None:
     found, weights = cpu_kernels.attention(*inputs, **how)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(weights.sum(-1), torch.ones(SHAPE[:3], dtype=torch.float64))
-    for ours, theirs in zip(
-        torch.autograd.grad(found.square().sum(), inputs),
-        torch.autograd.grad(expected.square().sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
+    assert_same_gradients(found, expected, inputs)
 
 
 def test_attention_with_dropout_by_hand() -> None:
     """Through torch's own function, as models call it: weights are dropped, then values summed."""
-    query, key, value = tensors()
+    query, key, value = inputs = tensors()
     weights = torch.softmax(query @ key.transpose(-2, -1) / np.sqrt(8), -1)
     kept = mask(0.7, *weights.shape)
+    expected = (weights * kept / 0.7) @ value
     torch.manual_seed(0)
     with cpu_kernels.replaced():
         found = functional.scaled_dot_product_attention(query, key, value, dropout_p=0.3)
-    torch.testing.assert_close(found, (weights * kept / 0.7) @ value)
     given, _ = cpu_kernels.attention(query, key, value, None, 0.3, dropout_mask=kept)
-    torch.testing.assert_close(given, found)
+    for each in (found, given):
+        torch.testing.assert_close(each, expected)
+        assert_same_gradients(each, expected, inputs)
 
 
-@pytest.mark.parametrize("boolean", [True, False])
-def test_a_query_without_any_key_spoils_nothing(boolean: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float64, torch.float32])
+def test_a_query_without_any_key_gets_zeros(dtype: torch.dtype) -> None:
     """Padding on the left of a causal model: such a row is NaN in a plain softmax."""
     inputs = tensors()
     open_ = torch.ones(7, 7, dtype=torch.bool).tril()
     open_[:, :2] = False
-    shut = torch.zeros(7, 7, dtype=torch.float64).masked_fill(~open_, float("-inf"))
-    found, _ = cpu_kernels.attention(*inputs, open_ if boolean else shut)
+    shut = torch.zeros(7, 7).masked_fill(~open_, float("-inf"))
+    found, _ = cpu_kernels.attention(*inputs, open_ if dtype == torch.bool else shut.to(dtype))
     expected = functional.scaled_dot_product_attention(*inputs, open_)
-    torch.testing.assert_close(found[:, :, 2:], expected[:, :, 2:])
-    for gradient in torch.autograd.grad(found.sum(), inputs):
-        assert gradient.isfinite().all()
+    torch.testing.assert_close(found, expected)
+    assert not found[:, :, :2].any()
+    assert_same_gradients(found, expected, inputs)
 
 
-def test_bf16_stays_bf16_and_near() -> None:
-    """Under autocast, as a run with device.precision=bf16 has it."""
-    inputs = [tensor.float() for tensor in tensors()]
-    expected = functional.scaled_dot_product_attention(*inputs)
+def test_bf16_stays_bf16_and_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under autocast, as a run with device.precision=bf16 has it; beside fp64, with dropout."""
+    query, key, value = tensors()
+    weights = torch.softmax(query @ key.transpose(-2, -1) / np.sqrt(8), -1)
+    expected = (weights * mask(0.7, *weights.shape) / 0.7) @ value
+    types = []
+
+    def spy(*given: Any, **how: Any) -> Any:
+        found = attention(*given, **how)
+        types.append([each.dtype for each in found])
+        return found
+
+    attention = cpu_kernels.attention
+    monkeypatch.setattr(cpu_kernels, "attention", spy)
+    torch.manual_seed(0)
     with cpu_kernels.replaced(), torch.autocast("cpu", torch.bfloat16):
-        found = functional.scaled_dot_product_attention(*inputs, dropout_p=1e-6)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.03)
+        found = functional.scaled_dot_product_attention(
+            query.float(), key.float(), value.float(), dropout_p=0.3
+        )
+    assert types == [[torch.bfloat16, torch.bfloat16]]
+    torch.testing.assert_close(found.double(), expected, atol=0.03, rtol=0.03)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "gpt2", "qwen2", "t5"])
