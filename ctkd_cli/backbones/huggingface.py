@@ -219,26 +219,14 @@ class Huggingface(Backbone):
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
-        self._require_possible(config)
-        for key, value in self.config.items():
-            self._set(config, key, value)
+        self._change(config)
         config.pad_token_id = self.preprocessor().pad_token_id
         return config
 
-    def _set(self, config: Any, key: str, value: Any) -> None:
-        """Raise InputError for a value that transformers refuses, or would fail on much later."""
-        problem = Problem("no such value", where=f"{self.role}.config.{key}", got=repr(value))
-        if DROPOUT.search(key) and not (type(value) in (int, float) and 0 <= value < 1):
-            raise InputError(replace(problem, allowed="a number, 0 <= value < 1"))
-        try:
-            setattr(config, key, value)
-        except Exception as error:
-            last = str(error).strip().splitlines()[-1:]
-            raise InputError(replace(problem, allowed=" ".join(last))) from None
-
-    def _require_possible(self, config: Any) -> None:
-        """Raise InputError for changes that the model does not know, or its weights do not allow:
-        only dropout has no part in what they mean."""
+    def _change(self, config: Any) -> None:
+        """Set what `config` asks for. Raises InputError for changes that the model does not know,
+        its weights do not allow (only dropout has no part in what they mean) or transformers
+        refuses, all of them."""
         known = [*(key for key in config.to_dict() if key[0] != "_"), *config.attribute_map]
         problems = [
             Problem(
@@ -260,8 +248,22 @@ class Huggingface(Backbone):
                     remedy="weights=random, or layers=[...] to keep some layers",
                 )
             )
+        wrong = (self._wrong(config, k, v) for k, v in self.config.items() if k in known)
+        problems += filter(None, wrong)
         if problems:
             raise InputError(*problems)
+
+    def _wrong(self, config: Any, key: str, value: Any) -> Problem | None:
+        """Set it; what is wrong with a value that transformers refuses, or would fail on later."""
+        problem = Problem("no such value", where=f"{self.role}.config.{key}", got=repr(value))
+        if DROPOUT.search(key) and not (type(value) in (int, float) and 0 <= value < 1):
+            return replace(problem, allowed="a number, 0 <= value < 1")
+        try:
+            setattr(config, key, value)
+        except Exception as error:
+            last = str(error).strip().splitlines()[-1:]
+            return replace(problem, allowed=" ".join(last))
+        return None
 
     def _load(self, config: Any, **options: Any) -> Any:
         auto = transformers.AutoModelForSequenceClassification

@@ -206,6 +206,19 @@ def test_changes_of_a_config_that_cannot_be_made(
         backbone(tiny_bert, config=config).require_sound()
 
 
+def test_all_that_is_wrong_with_a_config_is_told_at_once(tiny_bert: Path) -> None:
+    wrong = {
+        "hidden_dropout_prob": 2, "attention_probs_dropout_prob": "high", "atention": 1,
+        "hidden_size": 8,
+    }  # fmt: skip
+    with pytest.raises(InputError) as raised:
+        backbone(tiny_bert, config=wrong).require_sound()
+    places = [problem.where.rpartition(".")[2] for problem in raised.value.problems]
+    assert sorted(places) == [
+        "atention", "attention_probs_dropout_prob", "config", "hidden_dropout_prob"
+    ]  # fmt: skip
+
+
 def test_fingerprints_follow_what_decides_the_model(tiny_bert: Path, tmp_path: Path) -> None:
     import shutil
 
