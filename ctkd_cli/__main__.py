@@ -15,7 +15,6 @@ import typer
 from typer.exceptions import TyperException
 
 import ctkd_cli
-from ctkd_cli import parallel
 from ctkd_cli.cli.cache import cache
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
@@ -26,9 +25,10 @@ from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
 from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
-from ctkd_cli.credentials import redacted
 from ctkd_cli.errors import CtkdError, InputError
-from ctkd_cli.printable import printable_lines
+from ctkd_cli.runs.printable import printable_lines
+from ctkd_cli.runtime import parallel
+from ctkd_cli.settings.credentials import redacted
 
 OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 

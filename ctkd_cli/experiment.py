@@ -12,46 +12,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from ctkd_cli import validation
 from ctkd_cli.backbones.base import Backbone
-from ctkd_cli.bridges.base import Bridge
-from ctkd_cli.component import Component, Frozen, available, find
-from ctkd_cli.compose import attempt
 from ctkd_cli.data.base import Reader
+from ctkd_cli.distillation.bridges.base import Bridge
+from ctkd_cli.distillation.fusion import Fusion
+from ctkd_cli.distillation.losses.base import Loss
+from ctkd_cli.distillation.schedules.base import Schedule
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.fusion import Fusion
-from ctkd_cli.losses.base import Loss
-from ctkd_cli.schedules.base import Schedule
-from ctkd_cli.task import AnyTask, TaskSettings
-from ctkd_cli.tasks.base import Kind
-from ctkd_cli.tracking import Tracker
-from ctkd_cli.validation import Refused
+from ctkd_cli.runs.tracking import Tracker
+from ctkd_cli.runtime.devices import Device
+from ctkd_cli.settings import validation
+from ctkd_cli.settings.component import Component, Frozen, available, find
+from ctkd_cli.settings.compose import attempt
+from ctkd_cli.settings.validation import Refused
+from ctkd_cli.tasks.kinds.base import Kind
+from ctkd_cli.tasks.task import AnyTask, TaskSettings
+from ctkd_cli.training.settings import Training
 
-Positive = Annotated[int, Field(ge=1)]
 TASK = (TaskSettings, Kind, Reader)  # whose keys a task's settings hold
-
-
-class Training(Frozen):
-    """How a model is trained. The budget is `steps`, or `epochs` over the inputs."""
-
-    steps: Positive | None = Field(None, description="optimiser steps; wins over epochs")
-    epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="passes over the train inputs")
-    batch_size: Positive = Field(32, description="inputs per step, labelled and unlabelled")
-    labelled_per_batch: Positive | None = Field(
-        None,
-        description="labelled inputs in each batch; default: their share of the inputs, at least "
-        "a quarter of the batch",
-    )
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the steps")
-    decay: Literal["linear", "cosine", "constant"] = "linear"
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    select: Literal["last", "best"] = Field(
-        "last", description="keep the last weights, or the best macro-F1 on validation"
-    )
-    evaluations: Positive = Field(5, description="how often validation is read when select=best")
 
 
 class TeacherSettings(Frozen):
@@ -74,16 +52,6 @@ class Sources(Frozen):
 
 class AnyTeacher(TeacherSettings, Backbone):
     """The static type of a teacher's settings; the class of a real one is composed."""
-
-
-class Device(Frozen):
-    """Where and in which precision models run."""
-
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "fp32", description="auto: bf16 where the hardware multiplies in it, else fp32"
-    )
-    threads: Positive | None = Field(None, description="CPU threads; default: torch's choice")
 
 
 ControlName = Literal[

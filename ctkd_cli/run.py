@@ -14,40 +14,32 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctkd_cli import (
-    ablation,
-    arms,
-    claims,
-    console,
-    controls,
-    devices,
-    housekeeping,
-    interruption,
-    memory,
-    parallel,
-    predictions,
-    record,
-    reports,
-)
-from ctkd_cli import sources as source_side
-from ctkd_cli.cache import link_tree
+from ctkd_cli import reports
+from ctkd_cli.arms import ablation, controls, record, student
+from ctkd_cli.arms import sources as source_side
+from ctkd_cli.arms.crossing import Crossing, cross
+from ctkd_cli.arms.keys import knowledge_key, target_pool
+from ctkd_cli.arms.teacher import Teacher, arm_of, listen
+from ctkd_cli.cache import eviction, pins
+from ctkd_cli.cache.entries import link_tree
+from ctkd_cli.distillation.terms import Voice
 from ctkd_cli.errors import RunFailed
+from ctkd_cli.evaluation import predictions
+from ctkd_cli.evaluation.arm_names import ON_TARGET, WITHOUT
 from ctkd_cli.evaluation.efficiency import side_by_side
-from ctkd_cli.keys import knowledge_key, target_pool
-from ctkd_cli.pruning import Pruned
-from ctkd_cli.reports.results import ON_TARGET, WITHOUT
-from ctkd_cli.rundir import RunDirectory, Turn
-from ctkd_cli.teacher import Teacher, arm_of, listen
-from ctkd_cli.terms import Crossing, Voice, cross
+from ctkd_cli.runs import console
+from ctkd_cli.runs.pruning import Pruned
+from ctkd_cli.runs.rundir import RunDirectory, Turn
+from ctkd_cli.runtime import devices, interruption, memory, parallel
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ctkd_cli.door import Admitted
     from ctkd_cli.evaluation.efficiency import Efficiency
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.split import Split
-    from ctkd_cli.task import Task
+    from ctkd_cli.preflight.checks import Admitted
+    from ctkd_cli.tasks.split import Split
+    from ctkd_cli.tasks.task import Task
 
 
 def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
@@ -69,7 +61,7 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
         classroom = None
         for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
             with rundir.turn(Turn(turn.seed, position, len(turns))):
-                classroom = arms.Classroom.open(turn, target, classroom)
+                classroom = student.Classroom.open(turn, target, classroom)
                 said += _taught(classroom, sources, taught, heard, pool, rundir)
         metrics: Mapping[str, float] = {}
         with rundir.stage("evaluation"):
@@ -95,7 +87,7 @@ def _teachers_say(
 
 
 def _taught(
-    classroom: arms.Classroom,
+    classroom: student.Classroom,
     sources: Mapping[str, Task],
     taught: Mapping[str, Task],
     heard: Mapping[str, tuple[Teacher, Voice]],
@@ -114,12 +106,12 @@ def _taught(
     record.hints(rundir, target, voices)
     yield _through_the_bridge(experiment, target, heard, crossing, rundir)
 
-    students = (arms.Arm("alone"), arms.Arm("distilled", **crossing.as_heard))
+    students = (student.Arm("alone"), student.Arm("distilled", **crossing.as_heard))
     without = ablation.leave_one_out(experiment, sources, target, pool, voices, rundir)
     others = controls.of(experiment, taught, target, pool, crossing, rundir)
     for arm in chain(students, without, others):
         said = arm
-        if isinstance(said, arms.Arm):
+        if isinstance(said, student.Arm):
             said = classroom.outcome(said, rundir, keep_model=first and arm.name == "distilled")
         record.on_validation(rundir, said.name, said.validation, target.validation.labels)
         if said.folder is not None and parallel.is_main():
@@ -134,7 +126,7 @@ _costs: dict[tuple[str, ...], Mapping[str, Efficiency]] = {}
 
 
 def _keep_and_time(
-    classroom: arms.Classroom,
+    classroom: student.Classroom,
     student: Path,
     heard: Mapping[str, tuple[Teacher, Voice]],
     rundir: RunDirectory,
@@ -191,13 +183,13 @@ def _running(
     with (
         console.display(list(dict.fromkeys(titles))) as display,
         interruption.remembered(),
-        claims.working(str(directory)),
+        pins.working(str(directory)),
         _own_directory(directory) as own,
     ):
         rundir = RunDirectory(own, display, experiment.tracker)
         try:
             yield rundir
-            if gone := housekeeping.make_room():
+            if gone := eviction.make_room():
                 rundir.note(f"the cache is full: {len(gone)} entries unused for longest went")
             rundir.finish("complete")
         except KeyboardInterrupt:

@@ -31,15 +31,18 @@ from unittest import mock
 import numpy as np
 import torch
 
-from ctkd_cli import arms, batches, console, cpu_kernels, devices, environment, task, vocabulary
-from ctkd_cli import sources as source_side
-from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.arms import sources as source_side
+from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.keys import target_pool
 from ctkd_cli.experiment import Experiment, of_overrides
-from ctkd_cli.keys import target_pool
-from ctkd_cli.learner import Teaching
-from ctkd_cli.rundir import RunDirectory
-from ctkd_cli.terms import cross
-from ctkd_cli.training import Lesson, fit
+from ctkd_cli.runs import console, environment
+from ctkd_cli.runs.rundir import RunDirectory
+from ctkd_cli.runtime import devices
+from ctkd_cli.tasks import task
+from ctkd_cli.training import batches, cpu_kernels, vocabulary
+from ctkd_cli.training.checkpoints import Checkpoints
+from ctkd_cli.training.objective import Teaching
+from ctkd_cli.training.trainer import Lesson, fit
 
 RESULTS = Path("docs/bench_loop.jsonl")
 LONG = [
@@ -127,7 +130,7 @@ class Bench:
         self.crossings = {
             loss: cross(each, self.target, voices) for loss, each in self.experiments.items()
         }
-        self.room = arms.Classroom.open(self.experiment, self.target)
+        self.room = student.Classroom.open(self.experiment, self.target)
 
     def run(self, rounds: int, variants: Mapping[str, dict[str, Any]]) -> dict[str, object]:
         sorts: dict[str, Callable[[], float]] = {

@@ -20,16 +20,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import f1_score
 
-from ctkd_cli import arms, compatibility, console, controls, task
-from ctkd_cli import sources as source_side
-from ctkd_cli.component import available
+from ctkd_cli.arms import controls, student
+from ctkd_cli.arms import sources as source_side
+from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.keys import target_pool
+from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.errors import InputError
 from ctkd_cli.evaluation.significance import Interval, t_interval
 from ctkd_cli.experiment import Experiment, of_overrides
-from ctkd_cli.keys import target_pool
-from ctkd_cli.losses.base import Loss
-from ctkd_cli.rundir import RunDirectory
-from ctkd_cli.terms import cross
+from ctkd_cli.preflight import compatibility
+from ctkd_cli.runs import console
+from ctkd_cli.runs.rundir import RunDirectory
+from ctkd_cli.settings.component import available
+from ctkd_cli.tasks import task
 
 PAIRS = {
     "nested": ["target=bbc_headlines"],
@@ -88,10 +91,10 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     pool = target_pool(target)
     heard = source_side.hear(experiment, sources, pool, rundir)
     crossing = cross(experiment, target, [voice for _, voice in heard.values()])
-    room = arms.Classroom.open(experiment, target)
-    arm = arms.Arm("distilled", **crossing.as_heard)
+    room = student.Classroom.open(experiment, target)
+    arm = student.Arm("distilled", **crossing.as_heard)
     if loss == ALONE:
-        arm = arms.Arm("alone")
+        arm = student.Arm("alone")
     elif loss == STILTS:
         (arm,) = controls.of(experiment, sources, target, lambda: pool, crossing, rundir)
     predicted = room.outcome(arm, rundir).logits.argmax(axis=1)

@@ -64,18 +64,21 @@ from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from torch.utils.data import DataLoader, RandomSampler
 
-from ctkd_cli import batches, console, environment, inference, task
-from ctkd_cli import sources as source_side
-from ctkd_cli.arms import Classroom
-from ctkd_cli.cache import Cache
-from ctkd_cli.checkpoints import Checkpoints
+from ctkd_cli.arms import sources as source_side
+from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.keys import target_pool
+from ctkd_cli.arms.student import Classroom
+from ctkd_cli.arms.teacher import listen, prepare
+from ctkd_cli.cache.entries import Cache
+from ctkd_cli.distillation.terms import Voice
 from ctkd_cli.experiment import Experiment, of_overrides
-from ctkd_cli.keys import target_pool
-from ctkd_cli.learner import Teaching
-from ctkd_cli.rundir import RunDirectory
-from ctkd_cli.teacher import listen, prepare
-from ctkd_cli.terms import Voice, cross
-from ctkd_cli.training import Lesson, fit
+from ctkd_cli.runs import console, environment
+from ctkd_cli.runs.rundir import RunDirectory
+from ctkd_cli.tasks import task
+from ctkd_cli.training import batches, inference
+from ctkd_cli.training.checkpoints import Checkpoints
+from ctkd_cli.training.objective import Teaching
+from ctkd_cli.training.trainer import Lesson, fit
 
 RESULTS = Path("docs/bench_peers.jsonl")
 LABELS = "[business,entertainment,politics,sport,tech]"

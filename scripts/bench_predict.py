@@ -31,8 +31,11 @@ from unittest import mock
 import numpy as np
 import torch
 
-from ctkd_cli import console, environment, inference, task
-from ctkd_cli.experiment import Device, of_overrides
+from ctkd_cli.experiment import of_overrides
+from ctkd_cli.runs import console, environment
+from ctkd_cli.runtime.devices import Device
+from ctkd_cli.tasks import task
+from ctkd_cli.training import inference
 
 RESULTS = Path("docs/bench_predict.jsonl")
 TEXTS = {

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctkd_cli import environment
+from ctkd_cli.runs import environment
 
 RESULTS = Path("docs/bench_startup.jsonl")
 IMPORTS = "import torch, transformers"

@@ -29,13 +29,13 @@ except ImportError:
     atheris = None
 
 with atheris.instrument_imports(include=["ctkd_cli"]) if atheris else nullcontext():
-    from ctkd_cli.bridges.base import LabelMap
-    from ctkd_cli.bridges.names import Names
+    from ctkd_cli.data._labels import label_column, problems
     from ctkd_cli.data._tables import FORMATS, read_table
+    from ctkd_cli.distillation.bridges.base import LabelMap
+    from ctkd_cli.distillation.bridges.names import Names
     from ctkd_cli.errors import InputError
-    from ctkd_cli.labels import label_column, problems
-    from ctkd_cli.plain_data import in_yaml, require_bounded
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
+    from ctkd_cli.settings.plain_data import in_yaml, require_bounded
 
 _folder = tempfile.TemporaryDirectory(prefix="ctkd-fuzz-")
 FOLDER = Path(_folder.name)

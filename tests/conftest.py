@@ -73,7 +73,7 @@ def ctkd(
 ) -> Callable[..., tuple[int, str, str]]:
     """Runs `ctkd ARGUMENTS` in an empty folder: (exit code, stdout, stderr)."""
     from ctkd_cli.__main__ import main
-    from ctkd_cli.config_files import CONFIG_DIR_VARIABLE
+    from ctkd_cli.settings.config_files import CONFIG_DIR_VARIABLE
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(CONFIG_DIR_VARIABLE, "")  # what --config-dir sets ends with the test

@@ -10,8 +10,8 @@ import pytest
 from conftest import write_topics
 from datasets import Dataset, DatasetDict
 
-from ctkd_cli import config_files
 from ctkd_cli.cli.fetch import corpora
+from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
 TINY = ["training.steps=2", "teacher.training.steps=2", "training.batch_size=16"]

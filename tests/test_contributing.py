@@ -17,7 +17,7 @@ Ctkd = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package `my_package` with the loss, and a folder with the YAML."""
-    from ctkd_cli import component
+    from ctkd_cli.settings import component
 
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     (option,) = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)

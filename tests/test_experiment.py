@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ctkd_cli import compose, config_files
-from ctkd_cli.component import available, find
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError
 from ctkd_cli.experiment import Experiment, load, of_overrides
-from ctkd_cli.task import TaskSettings
-from ctkd_cli.tasks.base import Kind
+from ctkd_cli.settings import compose, config_files
+from ctkd_cli.settings.component import available, find
+from ctkd_cli.tasks.kinds.base import Kind
+from ctkd_cli.tasks.task import TaskSettings
 
 
 def settings(*overrides: str) -> Experiment:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from test_resume import only, reused, saw, start
 
-from ctkd_cli import cache, rundir
-from ctkd_cli.rundir import status_of
+from ctkd_cli.cache import entries
+from ctkd_cli.runs import rundir
+from ctkd_cli.runs.rundir import status_of
 
 Ctkd = Callable[..., tuple[int, str, str]]
 BYTES = ("predictions.parquet", "label_map.csv")
@@ -40,7 +41,7 @@ def test_a_disk_that_fills_up_at_any_write(
     def on(disk: Disk, name: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setenv("CTKD_CACHE", str(tmp_path / f"cache-{name}"))
         monkeypatch.setenv("CTKD_OUTPUTS", str(tmp_path / name))
-        for module in (cache, rundir):
+        for module in (entries, rundir):
             monkeypatch.setattr(module, "sync", disk.sync)
         return ctkd(*arguments)
 

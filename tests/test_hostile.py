@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctkd_cli import credentials
-from ctkd_cli.bridges.base import LabelMap
 from ctkd_cli.data import _orange
 from ctkd_cli.data.sentences import parse
+from ctkd_cli.distillation.bridges.base import LabelMap
 from ctkd_cli.errors import CtkdError
-from ctkd_cli.spreadsheet import inert, original
+from ctkd_cli.runs.spreadsheet import inert, original
+from ctkd_cli.settings import credentials
 
 Ctkd = Callable[..., tuple[int, str, str]]
 FORMULA = "=cmd|' /C calc'!A0"
@@ -124,7 +124,7 @@ def test_what_other_libraries_say_is_struck_out(
     def broken(*_: object) -> None:
         raise RuntimeError(f"401 for https://u:secret@host/x with {TOKEN} and 0123456789abcdef")
 
-    monkeypatch.setattr("ctkd_cli.cli.list.use_config_dir", broken)
+    monkeypatch.setattr("ctkd_cli.cli.list.start_hydra", broken)
     _, _, err = ctkd("--debug", "list")
     assert "https://***@host/x with *** and ***" in err
     assert TOKEN not in err
@@ -231,7 +231,7 @@ def test_numbers_stay_numbers(number: float) -> None:
 def test_a_label_map_is_read_back(labels: list[str]) -> None:
     import numpy as np
 
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
 
     written = LabelMap(tuple(labels), tuple(labels[::-1]), np.eye(len(labels)))
     import tempfile

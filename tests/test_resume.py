@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ctkd_cli import environment
-from ctkd_cli.rundir import is_going_on, status_of
+from ctkd_cli.runs import environment
+from ctkd_cli.runs.rundir import is_going_on, status_of
 
 Ctkd = Callable[..., tuple[int, str, str]]
 

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from ctkd_cli.evaluation.calibration import fit_temperature
-from ctkd_cli.reports.results import Results
+from ctkd_cli.evaluation.results import Results
 
 Ctkd = Callable[..., tuple[int, str, str]]
 
@@ -95,7 +95,8 @@ def validation(three: Path) -> tuple[np.ndarray, np.ndarray]:
     import yaml
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from ctkd_cli import experiment, task
+    from ctkd_cli import experiment
+    from ctkd_cli.tasks import task
 
     settings = experiment.load(yaml.safe_load((three / "config.yaml").read_text()))
     split = task.load(settings.target, 4).validation

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-from ctkd_cli import file_hash
+from ctkd_cli.cache import file_hash
 from ctkd_cli.data._tables import first_line
 from ctkd_cli.errors import InputError, Problem
 

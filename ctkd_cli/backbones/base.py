@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ctkd_cli.component import Component
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

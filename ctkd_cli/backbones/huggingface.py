@@ -15,7 +15,7 @@ from pydantic import Field
 from ctkd_cli.backbones import _weights
 from ctkd_cli.backbones.base import Backbone, ModelSize
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.lazy import torch, transformers
+from ctkd_cli.runtime.lazy import torch, transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.cli import _start as start
-from ctkd_cli.cli._options import use_config_dir
-from ctkd_cli.directories import claim, is_complete, outputs, read_yaml, remove_empty
+from ctkd_cli.cli._directories import claim, is_complete, outputs, read_yaml, remove_empty
+from ctkd_cli.cli._options import start_hydra
 from ctkd_cli.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def repeat(run: Path, more: list[str], multirun: bool) -> None:
     """A run again, in a directory of its own: with its very settings, or with some changed."""
-    from ctkd_cli import repeat
-    from ctkd_cli.printable import printable
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
+    from ctkd_cli.reports import repeat
+    from ctkd_cli.runs.printable import printable
 
     if multirun:
         raise InputError(Problem("one run is repeated at a time", where="--from", got="--multirun"))
@@ -60,7 +60,7 @@ def resume_run(directory: Path) -> None:
 
 
 def carry_out(experiment: Experiment, directory: Path, typed: Sequence[str]) -> None:
-    from ctkd_cli.door import admit
+    from ctkd_cli.preflight.checks import admit
 
     admitted = admit(experiment, directory)  # before the imports that take seconds
     from ctkd_cli.reports import print_summary
@@ -76,5 +76,5 @@ def typed_before(directory: Path) -> list[str]:
     overrides, environment = directory / "overrides.yaml", directory / "environment.json"
     with suppress(InputError, AttributeError):  # torn, or not there yet
         if folder := read_yaml(environment).get("config_dir"):
-            use_config_dir(Path(folder))
+            start_hydra(Path(folder))
     return read_yaml(overrides) or [] if overrides.exists() else []

@@ -21,10 +21,14 @@ ConfigDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def use_config_dir(folder: Path | None) -> None:
-    """Put a folder of the user's on the search path, for this process and its jobs."""
-    from ctkd_cli.config_files import CONFIG_DIR_VARIABLE
+def start_hydra(folder: Path | None) -> None:
+    """Make our launchers and our search known to Hydra in this process, and a folder of the user's
+    part of its search path, here and in jobs elsewhere."""
+    from ctkd_cli.settings.config_files import CONFIG_DIR_VARIABLE
+    from ctkd_cli.sweep import launchers, search
 
+    launchers.register()
+    search.register()
     if folder is None:
         return
     if not folder.is_dir():

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 import yaml
 
-from ctkd_cli import parallel
-from ctkd_cli.cli._options import use_config_dir
-from ctkd_cli.directories import (
+from ctkd_cli.cli._directories import (
     absent,
     claim_for_all,
     is_complete,
@@ -25,19 +23,21 @@ from ctkd_cli.directories import (
     remove_empty,
     require_free,
 )
+from ctkd_cli.cli._options import start_hydra
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete
-from ctkd_cli.rundir import SWEEP_FILE
+from ctkd_cli.runs.rundir import SWEEP_FILE
+from ctkd_cli.runtime import parallel
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from ctkd_cli.compose import Plan
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.search.space import Space
+    from ctkd_cli.settings.compose import Plan
+    from ctkd_cli.sweep.search.space import Space
 
 
 def single(overrides: list[str]) -> Path:
-    from ctkd_cli.overrides import prepare
+    from ctkd_cli.settings.overrides import prepare
 
     (experiment,) = validate([overrides])
     prepared = prepare(overrides)
@@ -56,7 +56,8 @@ def single(overrides: list[str]) -> Path:
 
 
 def sweep(plan: Plan) -> None:
-    from ctkd_cli import compose, search
+    from ctkd_cli.settings import compose
+    from ctkd_cli.sweep import search
 
     if plan.sweeper == search.NAME:
         raise InputError(
@@ -74,7 +75,7 @@ def sweep(plan: Plan) -> None:
 
 
 def search(plan: Plan, space: Space) -> None:
-    from ctkd_cli.search import study
+    from ctkd_cli.sweep.search import study
 
     experiment, *_ = validate([*map(list, space.corners())], study.problems(plan.search))
     _require_validation(experiment)
@@ -84,17 +85,17 @@ def search(plan: Plan, space: Space) -> None:
 
 
 def space_of(plan: Plan) -> Space:
-    from ctkd_cli import search
+    from ctkd_cli.sweep import search
 
     search.require()
-    from ctkd_cli.search.space import Space
+    from ctkd_cli.sweep.search.space import Space
 
     return Space.read(plan.overrides, plan.search["params"])
 
 
 def _require_validation(experiment: Experiment) -> None:
     """Raise InputError when there is nothing but test to choose settings on."""
-    from ctkd_cli import task
+    from ctkd_cli.tasks import task
 
     if not len(task.load(experiment.target, experiment.seed).validation):
         raise InputError(
@@ -111,8 +112,8 @@ def _require_validation(experiment: Experiment) -> None:
 
 def _new_sweep(plan: Plan, experiment: Experiment, what: Mapping[str, Any]) -> Path:
     """A directory for a sweep, which tells what was asked for."""
-    from ctkd_cli.config_files import user_config_dir
-    from ctkd_cli.rundir import write_atomically
+    from ctkd_cli.runs.rundir import write_atomically
+    from ctkd_cli.settings.config_files import user_config_dir
 
     directory = named_by_user(plan.overrides, "hydra.sweep.dir")
     directory = directory or claim_for_all(experiment.name)
@@ -129,11 +130,11 @@ def _jobs(
 ) -> None:
     """Let Hydra run the jobs of a sweep. jobs: the overrides of each, or how many there will be.
     Raises SweepIncomplete when some did not end."""
-    from ctkd_cli.console import WATCHED_VARIABLE
-    from ctkd_cli.overrides import prepare
-    from ctkd_cli.search.findings import tell_best
-    from ctkd_cli.sweep import summarise
+    from ctkd_cli.reports.sweep_summary import summarise
+    from ctkd_cli.runs.console import WATCHED_VARIABLE
+    from ctkd_cli.settings.overrides import prepare
     from ctkd_cli.sweep.display import shown
+    from ctkd_cli.sweep.search.best_trials import tell_best
 
     watched = f"+hydra.job.env_set.{WATCHED_VARIABLE}='{os.getpid()}'"
     try:
@@ -161,11 +162,12 @@ def _jobs(
 
 def resume_sweep(directory: Path) -> None:
     """Run the jobs of a sweep that are not complete. Raises as `run` does."""
-    from ctkd_cli import compose, launchers, search
+    from ctkd_cli.settings import compose
+    from ctkd_cli.sweep import launchers, search
 
     asked = read_yaml(directory / SWEEP_FILE)
     if folder := asked.get("config_dir"):
-        use_config_dir(Path(folder))
+        start_hydra(Path(folder))
     plan = compose.plan(asked["overrides"])
     launchers.require(plan.launcher)
     again = f"+hydra.job.env_set.{launchers.RESUME_VARIABLE}='1'"
@@ -204,8 +206,8 @@ def hand_over(arguments: list[str]) -> None:
     import hydra
     from hydra.errors import HydraException
 
-    from ctkd_cli.compose import CONFIG_NAME
-    from ctkd_cli.config_files import register_plugins
+    from ctkd_cli.settings.compose import CONFIG_NAME
+    from ctkd_cli.settings.config_files import register_plugins
 
     register_plugins()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # our errors come through as they are
@@ -236,14 +238,14 @@ def _job(config: DictConfig) -> float:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from ctkd_cli.compose import SWEEP
-    from ctkd_cli.door import admit
     from ctkd_cli.experiment import load
-    from ctkd_cli.launchers import RESUME_VARIABLE
-    from ctkd_cli.overrides import as_typed
-    from ctkd_cli.pruning import Pruned
-    from ctkd_cli.rundir import metrics_of, write_refusal
-    from ctkd_cli.search import OBJECTIVE
+    from ctkd_cli.preflight.checks import admit
+    from ctkd_cli.runs.pruning import Pruned
+    from ctkd_cli.runs.rundir import metrics_of, write_refusal
+    from ctkd_cli.settings.compose import SWEEP
+    from ctkd_cli.settings.overrides import as_typed
+    from ctkd_cli.sweep.launchers import RESUME_VARIABLE
+    from ctkd_cli.sweep.search import OBJECTIVE
 
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
@@ -285,12 +287,12 @@ def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from ctkd_cli import search
+    from ctkd_cli.sweep import search
 
     if job.mode is not RunMode.MULTIRUN or job.runtime.choices["hydra/sweeper"] != search.NAME:
         yield
         return
-    from ctkd_cli.search.judge import judged
+    from ctkd_cli.sweep.search.judge import judged
 
     settings: Any = OmegaConf.to_container(job.sweeper)
     with judged(settings, Path(job.sweep.dir), job.job.num, experiment.seeds):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.cache import SORTS
+from ctkd_cli.cache.entries import SORTS
 from ctkd_cli.cli._options import AsJson
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.printable import printable
+from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
-    from ctkd_cli.housekeeping import Entry
+    from ctkd_cli.cache.eviction import Entry
 
 cache = typer.Typer(help="Show or clear what is kept for later runs.", no_args_is_help=True)
 Sort = Annotated[str | None, typer.Option(help=f"Only one of {', '.join(SORTS)}.")]
@@ -51,17 +51,17 @@ def clear_cache(sort: Sort = None, older_than: OlderThan = None) -> None:
       ctkd cache clear --sort arms
       ctkd cache clear
     """
-    from ctkd_cli import housekeeping
+    from ctkd_cli.cache import eviction
 
-    gone, kept = housekeeping.clear(_chosen(sort, older_than))
-    freed = housekeeping.size_in_words(sum(entry.size for entry in gone))
+    gone, kept = eviction.clear(_chosen(sort, older_than))
+    freed = eviction.size_in_words(sum(entry.size for entry in gone))
     print(f"removed {len(gone)} of {len(gone) + len(kept)} entries, {freed}")
     if kept:
         print(f"left {len(kept)} that a running job uses or makes")
 
 
 def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
-    from ctkd_cli import housekeeping
+    from ctkd_cli.cache import eviction
 
     if sort is not None and sort not in SORTS:
         raise InputError(
@@ -70,10 +70,10 @@ def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
                 allowed=", ".join(SORTS), nearest=nearest(sort, SORTS),
             )
         )  # fmt: skip
-    age = 0.0 if older_than is None else housekeeping.seconds_of(older_than, "--older-than")
+    age = 0.0 if older_than is None else eviction.seconds_of(older_than, "--older-than")
     return [
         entry
-        for entry in housekeeping.entries()
+        for entry in eviction.entries()
         if sort in (None, entry.sort) and entry.used <= time.time() - age
     ]
 
@@ -92,8 +92,8 @@ def _print(found: list[Entry]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ctkd_cli import housekeeping
-    from ctkd_cli.cache import cache_root
+    from ctkd_cli.cache import eviction
+    from ctkd_cli.cache.entries import cache_root
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -101,16 +101,16 @@ def _print(found: list[Entry]) -> None:
                            ("last use", "right"), ("made by", "left")):  # fmt: skip
         table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for entry in found:
-        used = "in use" if entry.in_use else housekeeping.age_in_words(entry.used)
+        used = "in use" if entry.in_use else eviction.age_in_words(entry.used)
         run = Path(entry.by)
         shown = f"{run.parent.name}/{run.name}" if run.name.isdigit() else run.name  # of a sweep
         by = "not whole" if entry.making else printable(shown)
-        size = housekeeping.size_in_words(entry.size)
+        size = eviction.size_in_words(entry.size)
         table.add_row(entry.sort, entry.key[:12], size, used, Text(by))
     if found:
         console.print(table)
-    total = housekeeping.size_in_words(sum(entry.size for entry in found))
-    limit = housekeeping.limit()
-    allowed = "no limit" if limit is None else f"limit {housekeeping.size_in_words(limit)}"
+    total = eviction.size_in_words(sum(entry.size for entry in found))
+    limit = eviction.limit()
+    allowed = "no limit" if limit is None else f"limit {eviction.size_in_words(limit)}"
     count = f"{len(found)} entr{'y' if len(found) == 1 else 'ies'}"
     console.print(Text(f"{count}, {total} ({allowed}) in {cache_root()}"), soft_wrap=True)

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, use_config_dir
-from ctkd_cli.printable import printable_lines
+from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
+from ctkd_cli.runs.printable import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ctkd_cli.bridges.base import LabelMap
+    from ctkd_cli.distillation.bridges.base import LabelMap
+    from ctkd_cli.distillation.terms import Voice
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.task import Task
-    from ctkd_cli.terms import Voice
+    from ctkd_cli.tasks.task import Task
 
 
 def check(
@@ -30,13 +30,14 @@ def check(
       ctkd check target=files target.train=my.csv target.label=stars
     Then: ctkd run, with the same overrides
     """
-    from ctkd_cli import compatibility, task
-    from ctkd_cli import sources as source_side
-    from ctkd_cli.estimate import estimate
+    from ctkd_cli.arms import sources as source_side
+    from ctkd_cli.distillation.terms import hint_of
     from ctkd_cli.experiment import of_overrides
-    from ctkd_cli.terms import hint_of
+    from ctkd_cli.preflight import compatibility
+    from ctkd_cli.preflight.estimate import estimate
+    from ctkd_cli.tasks import task
 
-    use_config_dir(config_dir)
+    start_hydra(config_dir)
     experiment = of_overrides(list(overrides or []))
     sources = source_side.taught(experiment, source_side.load(experiment))
     target = task.load(experiment.target, experiment.seed)
@@ -95,10 +96,10 @@ def heard_before(
     experiment: Experiment, sources: Mapping[str, Task], target: Task
 ) -> dict[str, Voice]:
     """What teachers in the cache have said of these target inputs already."""
-    from ctkd_cli.cache import Cache
-    from ctkd_cli.keys import knowledge_key, target_pool, teacher_key
-    from ctkd_cli.knowledge import read
-    from ctkd_cli.terms import Voice
+    from ctkd_cli.arms.keys import knowledge_key, target_pool, teacher_key
+    from ctkd_cli.cache.entries import Cache
+    from ctkd_cli.distillation.knowledge import read
+    from ctkd_cli.distillation.terms import Voice
 
     found = {}
     for name, source in sources.items():
@@ -117,9 +118,9 @@ def preview_label_map(
 ) -> tuple[LabelMap | None, str]:
     """The label map, as far as it can be known without a model: from what the teachers have said
     already, or from names. With it, or instead of it, a remark."""
-    from ctkd_cli.bridges.base import stacked
+    from ctkd_cli.arms.crossing import cross
+    from ctkd_cli.distillation.bridges.base import stacked
     from ctkd_cli.errors import InputError
-    from ctkd_cli.terms import cross
 
     if len(voices) == len(sources):
         maps = cross(experiment, target, list(voices.values())).label_maps
@@ -211,7 +212,7 @@ def _print_hints(console: Console, hints: dict[str, dict[str, float]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ctkd_cli.evaluation.transfer import COLUMNS, Hint
+    from ctkd_cli.distillation.transfer import COLUMNS, Hint
 
     if not hints:
         console.print(Text("transfer hint: once the teacher has read the target inputs\n"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, use_config_dir
-from ctkd_cli.printable import printable
+from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
+from ctkd_cli.runs.printable import printable
 
 COLUMN = 50  # where the origins stand; longer lines push theirs to the right
 
@@ -22,10 +22,10 @@ def config(
       ctkd config loss=hint lambda=0.5
     Then: ctkd check loss=hint lambda=0.5
     """
+    from ctkd_cli.cli._provenance import origins
     from ctkd_cli.experiment import of_overrides
-    from ctkd_cli.provenance import origins
 
-    use_config_dir(config_dir)
+    start_hydra(config_dir)
     given = list(overrides or [])
     values = origins(of_overrides(given), given)
     if as_json:

@@ -45,8 +45,8 @@ def fetch(
 
 def corpora() -> dict[str, Corpus]:
     """All corpora that readers name."""
-    from ctkd_cli.component import available, find
     from ctkd_cli.data.base import Reader
+    from ctkd_cli.settings.component import available, find
 
     readers = (find(Reader, name, "reader") for name in available(Reader))  # type: ignore[type-abstract]
     found = [reader.corpus for reader in readers if reader.corpus is not None]

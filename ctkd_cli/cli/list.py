@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, use_config_dir
+from ctkd_cli.cli._options import AsJson, ConfigDir, start_hydra
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.printable import printable_lines
+from ctkd_cli.runs.printable import printable_lines
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,9 +28,9 @@ def list_options(
       ctkd list loss
     Then: ctkd run loss=hint
     """
-    from ctkd_cli.config_files import GROUPS, options
+    from ctkd_cli.settings.config_files import GROUPS, options
 
-    use_config_dir(config_dir)
+    start_hydra(config_dir)
     if group is None:
         _print_groups({name: options(name) for name in GROUPS}, as_json)
         return
@@ -53,7 +53,7 @@ def list_options(
 
 def describe(group: str, option: str) -> dict[str, str]:
     """An option's line of help (the first comment of its YAML), and what a loss needs."""
-    from ctkd_cli.config_files import option_file, packaged_configs
+    from ctkd_cli.settings.config_files import option_file, packaged_configs
 
     file = option_file(group, option)
     assert file is not None
@@ -68,8 +68,8 @@ def describe(group: str, option: str) -> dict[str, str]:
 
 
 def _loss_needs(option: str) -> dict[str, str]:
-    from ctkd_cli.component import available, find
-    from ctkd_cli.losses.base import Loss
+    from ctkd_cli.distillation.losses.base import Loss
+    from ctkd_cli.settings.component import available, find
 
     if option not in available(Loss):
         return {}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.printable import printable_lines
-from ctkd_cli.spreadsheet import inert, write
+from ctkd_cli.runs.printable import printable_lines
+from ctkd_cli.runs.spreadsheet import inert, write
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
@@ -36,8 +36,8 @@ def predict(
       ctkd predict outputs/RUN texts.csv > labelled.csv
       echo "Striker signs for Chelsea" | ctkd predict outputs/RUN
     """
-    from ctkd_cli.console import hush_libraries
     from ctkd_cli.deploy.predict import predict as label
+    from ctkd_cli.runs.console import hush_libraries
 
     hush_libraries()
     for position, labelled in enumerate(label(run, file)):

@@ -20,8 +20,8 @@ def report(
       ctkd report outputs/RUN
     """
     from ctkd_cli.reports import print_summary, write_reports
-    from ctkd_cli.search.findings import tell_best
-    from ctkd_cli.sweep import summarise
+    from ctkd_cli.reports.sweep_summary import summarise
+    from ctkd_cli.sweep.search.best_trials import tell_best
 
     jobs = sorted(path.parent for path in run.glob("*/predictions.parquet"))
     for directory in jobs or [run]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.rundir import SWEEP_FILE
+from ctkd_cli.runs.rundir import SWEEP_FILE
 
 
 def resume(

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli import parallel
-from ctkd_cli.cli._options import ConfigDir, Overrides, use_config_dir
+from ctkd_cli.cli._options import ConfigDir, Overrides, start_hydra
 from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.runtime import parallel
 
 if TYPE_CHECKING:
-    from ctkd_cli.compose import Plan
+    from ctkd_cli.settings.compose import Plan
 
 # Hydra's own flags that only show something. Those that would run a job are left out: a job starts
 # below, validated and in a directory of its own.
@@ -48,11 +48,12 @@ def run(
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
-    from ctkd_cli import compose, launchers, search
     from ctkd_cli.cli import _start as start
     from ctkd_cli.cli._again import repeat
+    from ctkd_cli.settings import compose
+    from ctkd_cli.sweep import launchers, search
 
-    use_config_dir(config_dir)
+    start_hydra(config_dir)
     given = list(overrides or [])
     flags = [argument.partition("=")[0] for argument in given if argument.startswith("-")]
     if flags:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctkd_cli import file_hash
-from ctkd_cli.cache import Cache, content_key
+from ctkd_cli.cache import file_hash
+from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.data._tables import read_table
 from ctkd_cli.errors import CtkdError, InputError, Problem
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
-from ctkd_cli.lazy import pa
+from ctkd_cli.runtime.lazy import pa
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from ctkd_cli.cache import cache_root
-from ctkd_cli.lazy import pa
-from ctkd_cli.memory import mapped_buffer
+from ctkd_cli.cache.entries import cache_root
+from ctkd_cli.runtime.lazy import pa
+from ctkd_cli.runtime.memory import mapped_buffer
 
 PIECE = 5_000  # rows of a piece
 IN_MEMORY = 2**25  # bytes of a table that is not written to disk

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from ctkd_cli.component import Component
 from ctkd_cli.data._corpus import Corpus
+from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
+from ctkd_cli.data._ids import Ids
+from ctkd_cli.data._labels import label_column
 from ctkd_cli.data._tables import read_table, require_columns
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.labels import label_column
-from ctkd_cli.split import Ids
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,11 +10,12 @@ import numpy as np
 import yaml
 from scipy.special import softmax
 
-from ctkd_cli import devices, inference
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
-from ctkd_cli.plain_data import require_bounded
-from ctkd_cli.tasks.base import rows
+from ctkd_cli.runtime import devices
+from ctkd_cli.settings.plain_data import require_bounded
+from ctkd_cli.tasks.kinds.base import rows
+from ctkd_cli.training import inference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

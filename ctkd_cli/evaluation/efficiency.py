@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ctkd_cli.devices import autocast
+from ctkd_cli.runtime.devices import autocast
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ctkd_cli.experiment import Device
-    from ctkd_cli.tasks.base import Encoded, Kind
+    from ctkd_cli.runtime.devices import Device
+    from ctkd_cli.tasks.kinds.base import Encoded, Kind
 
 REPEATS = 7  # of each measurement; the median is kept
 BATCH = 32

@@ -10,7 +10,7 @@ from ctkd_cli.evaluation import significance
 from ctkd_cli.evaluation.significance import LEVEL, Interval, mcnemar
 
 if TYPE_CHECKING:
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
 
 OPENINGS = {
     "helped": "Distillation helped",

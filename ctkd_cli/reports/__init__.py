@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ctkd_cli.evaluation.results import Results
 from ctkd_cli.evaluation.verdict import Verdict, reach
-from ctkd_cli.reports.results import Results
-from ctkd_cli.rundir import write_atomically
+from ctkd_cli.runs.rundir import write_atomically
 
 
 def write_reports(directory: Path) -> dict[str, float]:

@@ -16,12 +16,12 @@ import numpy as np
 from scipy import stats
 
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.evaluation.results import Results
 from ctkd_cli.evaluation.significance import Interval, gain, holm, mcnemar, possible, t_interval
 from ctkd_cli.evaluation.verdict import Verdict, reach
-from ctkd_cli.printable import printable
-from ctkd_cli.provenance import leaves
-from ctkd_cli.reports.results import Results
-from ctkd_cli.spreadsheet import inert, write
+from ctkd_cli.runs.printable import printable
+from ctkd_cli.runs.spreadsheet import inert, write
+from ctkd_cli.settings.plain_data import leaves
 
 SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
 # Settings in which runs of one group may differ.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.distillation.transfer import judged
 from ctkd_cli.evaluation import significance
+from ctkd_cli.evaluation.arm_names import STILTS_DISTILLED
 from ctkd_cli.evaluation.significance import Interval
-from ctkd_cli.evaluation.transfer import judged
 from ctkd_cli.evaluation.verdict import reach
-from ctkd_cli.reports.results import STILTS_DISTILLED
 
 if TYPE_CHECKING:
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
 
 IDLE, DROWNING = 0.01, 0.99  # shares of the gradient beyond which a term is warned of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
-    from ctkd_cli.reports.results import Results
 
 
 def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:

@@ -12,19 +12,19 @@ import jinja2
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from ctkd_cli.evaluation import transfer
+from ctkd_cli.distillation import transfer
 from ctkd_cli.evaluation.significance import Interval, t_interval
-from ctkd_cli.printable import printable
 from ctkd_cli.reports import plots
-from ctkd_cli.reports.arms import in_order_of_interest, name_of
+from ctkd_cli.reports.arm_titles import in_order_of_interest, name_of
 from ctkd_cli.reports.findings import brought, conflicts, hint_judged, ledger, on_top_of_stilts
 from ctkd_cli.reports.terminal import COLUMNS
+from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
-    from ctkd_cli.reports.results import Results
 
 CAPTIONS = {
     "confusion": "Confusion matrix of the distilled student, rows as shares, numbers as counts",

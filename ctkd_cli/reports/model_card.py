@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ctkd_cli.printable import printable
-from ctkd_cli.reports.arms import in_order_of_interest
+from ctkd_cli.reports.arm_titles import in_order_of_interest
+from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
-    from ctkd_cli.reports.results import Results
 
 LOADING = {
     "text": """```python

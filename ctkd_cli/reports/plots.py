@@ -17,13 +17,13 @@ from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import MaxNLocator
 
 from ctkd_cli.evaluation.metrics import reliability
-from ctkd_cli.printable import printable
-from ctkd_cli.reports.arms import name_of
+from ctkd_cli.reports.arm_titles import name_of
+from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ctkd_cli.reports.results import Results
+    from ctkd_cli.evaluation.results import Results
 
 # Okabe and Ito's palette: distinct for colour-blind eyes too.
 COLOURS = {"distilled": "#0072B2", "alone": "#D55E00", "teacher": "#009E73"}

@@ -25,7 +25,7 @@ IMPORTANCE = (
 
 def pictures(directory: Path) -> dict[str, tuple[Figure, str]]:
     """File name -> a picture and what it shows; none where a sweep was no search."""
-    from ctkd_cli.search.findings import study_of
+    from ctkd_cli.sweep.search.best_trials import study_of
 
     study = study_of(directory)
     if study is None or not _complete(study):

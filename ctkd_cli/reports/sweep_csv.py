@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ctkd_cli.spreadsheet import inert, write
+from ctkd_cli.runs.spreadsheet import inert, write
 from ctkd_cli.sweep.job import VALIDATION
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ctkd_cli.printable import printable
 from ctkd_cli.reports import plots, search_plots, sweep_plots
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.html import data_uri, environment
-from ctkd_cli.rundir import write_atomically
+from ctkd_cli.runs.printable import printable
+from ctkd_cli.runs.rundir import write_atomically
+from ctkd_cli.sweep import shapes
 from ctkd_cli.sweep.job import NOT_BEGUN
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def write(sweep: Sweep) -> None:
     pictures = _pictures(sweep) | search_plots.pictures(sweep.directory)
     for name, (figure, _) in pictures.items():
         write_atomically(sweep.directory / f"{name}.png", plots.png(figure))
+    saved = shapes.saved(sweep)
     templates = environment()
     templates.filters["labels"] = words.labels
     templates.filters["spread"] = words.spread
@@ -36,8 +38,10 @@ def write(sweep: Sweep) -> None:
         counted=words.counted(sweep),
         answer=words.answer(sweep),
         caution=words.caution(sweep),
-        saving=[words.saving(saved) for saved in sweep.saved],
+        saved=saved,
+        saving=[words.saving(each) for each in saved],
         inf=float("inf"),
+        wide="parallel" in pictures,
         pictures=[(data_uri(figure), text) for figure, text in pictures.values()],
         failed=[job for job in sweep.failed if job.status != NOT_BEGUN],
         not_begun=[job for job in sweep.failed if job.status == NOT_BEGUN],
@@ -48,15 +52,16 @@ def write(sweep: Sweep) -> None:
 def _pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
     """File name -> a picture and what it shows."""
     found: dict[str, tuple[Figure, str]] = {}
-    for curve in sweep.curves:
+    curves = shapes.curves(sweep)
+    for curve in curves:
         key = re.sub(r"\W+", "_", curve.axis).strip("_")
-        name = "curve" if len(sweep.curves) == 1 else f"curve_{key}"
+        name = "curve" if len(curves) == 1 else f"curve_{key}"
         found[name] = sweep_plots.curve(curve), _of_curve(curve)
-    if sweep.grid is not None:
-        framed = "; framed: chosen by validation" if sweep.grid.chosen is not None else ""
-        found["heat_map"] = sweep_plots.grid(sweep.grid), f"{GRID}{framed}"
-    if sweep.lines is not None:
-        found["parallel"] = sweep_plots.lines(sweep.lines), LINES.format(sweep.lines.scored)
+    if (grid := shapes.grid(sweep)) is not None:
+        framed = "; framed: chosen by validation" if grid.chosen is not None else ""
+        found["heat_map"] = sweep_plots.grid(grid), f"{GRID}{framed}"
+    if (lines := shapes.lines(sweep)) is not None:
+        found["parallel"] = sweep_plots.lines(lines), LINES.format(lines.scored)
     return found
 
 

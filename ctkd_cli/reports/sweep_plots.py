@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from ctkd_cli.evaluation.significance import t_interval
-from ctkd_cli.reports.arms import name_of
+from ctkd_cli.reports.arm_titles import name_of
 from ctkd_cli.reports.plots import STYLE, canvas, colour, heat_map, heat_size, short
 from ctkd_cli.sweep.shapes import is_wide
 

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from ctkd_cli.printable import printable, printable_lines
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.terminal import settings_table
+from ctkd_cli.runs.printable import printable, printable_lines
+from ctkd_cli.sweep import shapes
 from ctkd_cli.sweep.directory import MANY
 from ctkd_cli.sweep.job import NOT_BEGUN, PRUNED, shortened
 
@@ -58,8 +59,8 @@ def _show_failures(sweep: Sweep, console: Console) -> None:
 
 
 def _answers(sweep: Sweep) -> list[Text]:
-    if sweep.saved:
-        return [Text(words.saving(saved)) for saved in sweep.saved]
+    if saved := shapes.saved(sweep):
+        return [Text(words.saving(each)) for each in saved]
     if len(sweep.groups) < 2:
         return []  # the table says it
     style = "bold" if sweep.best is not None else "yellow"

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ctkd_cli.printable import printable, printable_lines
-from ctkd_cli.reports.arms import in_order_of_interest, name_of
+from ctkd_cli.reports.arm_titles import in_order_of_interest, name_of
+from ctkd_cli.runs.printable import printable, printable_lines
 
 if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
-    from ctkd_cli.reports.results import Results
 
 COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "nll": "NLL", "ece": "ECE"}
 STYLES = {

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from sklearn.metrics import classification_report
 
-from ctkd_cli.printable import printable
-from ctkd_cli.reports.arms import in_order_of_interest
+from ctkd_cli.reports.arm_titles import in_order_of_interest
 from ctkd_cli.reports.findings import brought, hint_judged, ledger, on_top_of_stilts
+from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
-    from ctkd_cli.reports.results import Results
 
 WIDTH = 88
 NAME = 44  # characters of a label: the columns of figures take the rest of WIDTH

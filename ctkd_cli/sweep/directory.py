@@ -6,17 +6,12 @@ import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from ctkd_cli.rundir import SWEEP_FILE
-from ctkd_cli.sweep import shapes
+from ctkd_cli.runs.rundir import SWEEP_FILE
 from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, of_job, varied
-
-if TYPE_CHECKING:
-    from ctkd_cli.evaluation.label_curve import Saved
-    from ctkd_cli.sweep.shapes import Curve, Grid, Lines
 
 MANY = 20  # groups, beyond which the first ones are those that are looked at
 
@@ -86,23 +81,6 @@ class Sweep:
         """The groups that validation cannot tell from the best."""
         best = self.best
         return [g for g in self.groups if best is not None and g.validation == best.validation]
-
-    @cached_property
-    def curves(self) -> list[Curve]:
-        return shapes.curves(self)
-
-    @cached_property
-    def grid(self) -> Grid | None:
-        return shapes.grid(self)
-
-    @cached_property
-    def lines(self) -> Lines | None:
-        return shapes.lines(self)
-
-    @property
-    def saved(self) -> tuple[Saved, ...]:
-        """What distillation saves, where labels were swept over and nothing else."""
-        return self.curves[0].saved if len(self.curves) == 1 else ()
 
     @property
     def ranked(self) -> list[Group]:

@@ -17,9 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ctkd_cli import parallel
-from ctkd_cli.console import format_figures, is_terminal
-from ctkd_cli.printable import printable
+from ctkd_cli.runs.console import format_figures, is_terminal
+from ctkd_cli.runs.printable import printable
+from ctkd_cli.runtime import parallel
 from ctkd_cli.sweep.job import PRUNED
 from ctkd_cli.sweep.watch import Sight, Watch
 

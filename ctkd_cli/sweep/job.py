@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from ctkd_cli.evaluation.significance import Interval, possible, t_interval
-from ctkd_cli.rundir import last_word
+from ctkd_cli.runs.rundir import last_word
 
 VALIDATION = "distilled/validation_macro_f1"  # what settings are chosen by
 NOT_BEGUN = "not begun"

@@ -76,6 +76,12 @@ def curves(sweep: Sweep) -> list[Curve]:
     return [curve for curve in found if curve is not None]
 
 
+def saved(sweep: Sweep) -> tuple[Saved, ...]:
+    """What distillation saves, where labels were swept over and nothing else."""
+    found = curves(sweep)
+    return found[0].saved if len(found) == 1 else ()
+
+
 def grid(sweep: Sweep) -> Grid | None:
     """Where groups differ in two keys."""
     keys = varied([dict(group.settings) for group in sweep.groups])

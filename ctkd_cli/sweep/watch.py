@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ctkd_cli.rundir import last_word, metrics_of
+from ctkd_cli.runs.rundir import last_word, metrics_of
 from ctkd_cli.sweep.job import of_job, settings, shortened, typed, varied
 
 

@@ -1,1 +1,1 @@
-"""Kinds of task: what is learnt. Nothing outside this package knows what a text is."""
+"""A task: named labels and fixed splits of examples."""

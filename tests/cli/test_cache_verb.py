@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ctkd_cli import claims, housekeeping
-from ctkd_cli.cache import Cache, content_key
+from ctkd_cli.cache import eviction, pins
+from ctkd_cli.cache.entries import Cache, content_key
 
 Ctkd = Callable[..., tuple[int, str, str]]
 DAY = 86400
@@ -52,7 +52,7 @@ def elsewhere(root: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     """Starts another process that uses an entry until it is told to end, or killed."""
     code = (
         "import sys; from ctkd_cli import claims; from ctkd_cli.cache import Cache\n"
-        "with claims.working('another run'):\n"
+        "with pins.working('another run'):\n"
         "    Cache(sys.argv[1]).find(sys.argv[2]); print('uses it', flush=True); sys.stdin.read()"
     )
     started = []
@@ -162,10 +162,10 @@ def test_the_longest_unused_make_room_but_for_what_is_used_and_corpora(
         keep("arms", f"{days}", size=10_000, days=days) for days in (70, 60, 50)
     )
     monkeypatch.setenv("CTKD_CACHE_LIMIT", "25k")
-    assert {entry.path for entry in housekeeping.make_room()} == {oldest, middle}
+    assert {entry.path for entry in eviction.make_room()} == {oldest, middle}
     assert all(entry.exists() for entry in (corpus, used, newest))
     monkeypatch.setenv("CTKD_CACHE_LIMIT", "none")
-    assert housekeeping.make_room() == []
+    assert eviction.make_room() == []
 
 
 def test_a_run_keeps_to_the_limit(
@@ -214,10 +214,10 @@ def test_what_is_being_made_is_left(ctkd: Ctkd) -> None:
 
 def test_claims_of_a_job_end_with_it(root: Path) -> None:
     entry = keep("arms", "x")
-    with claims.working("a job"):
+    with pins.working("a job"):
         Cache("arms").find(entry.name)
-        assert claims.is_claimed(entry)
-        with claims.working("a job within"):
+        assert pins.is_claimed(entry)
+        with pins.working("a job within"):
             Cache("arms").find(entry.name)
-        assert claims.is_claimed(entry)
-    assert not claims.is_claimed(entry)
+        assert pins.is_claimed(entry)
+    assert not pins.is_claimed(entry)

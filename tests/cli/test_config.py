@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ctkd_cli import compose, config_files
 from ctkd_cli.experiment import load
+from ctkd_cli.settings import compose, config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ctkd_cli import config_files
-from ctkd_cli.door import Admitted
 from ctkd_cli.errors import InputError, Problem, RunFailed
 from ctkd_cli.experiment import Experiment
+from ctkd_cli.preflight.checks import Admitted
+from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
 DIGITS = "experiment=digits"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ctkd_cli import config_files
+from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
 CONFIGS = config_files.packaged_configs()

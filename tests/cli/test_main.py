@@ -22,7 +22,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("ctkd_cli.cli.list.use_config_dir", broken)
+    monkeypatch.setattr("ctkd_cli.cli.list.start_hydra", broken)
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])

@@ -145,7 +145,7 @@ def test_predict_labels_new_texts(finished, ctkd: Ctkd, tmp_path: Path) -> None:
 def test_predict_answers_piece_by_piece(finished, ctkd: Ctkd, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """No more than a piece is tokens at one time, and answers keep their order."""
     from ctkd_cli.deploy import predict
-    from ctkd_cli.tasks.text import Text
+    from ctkd_cli.tasks.kinds.text import Text
 
     run, _ = finished
     texts = [f"{'goal film team ' * (n % 4)}match {n}" for n in range(7)]
@@ -340,7 +340,7 @@ def test_a_refused_run_leaves_nothing(ctkd: Ctkd) -> None:
 
 
 def test_two_runs_in_one_second_get_two_directories(tmp_path: Path) -> None:
-    from ctkd_cli.directories import claim
+    from ctkd_cli.cli._directories import claim
 
     claimed = {claim(tmp_path, "run") for _ in range(5)}
     assert len(claimed) == 5
@@ -387,7 +387,7 @@ def test_who_asks_a_run_to_stop_can_go_on_from_its_checkpoint(
 
 
 def test_an_interrupt_that_is_swallowed_is_heard_at_the_next_step() -> None:
-    from ctkd_cli import interruption
+    from ctkd_cli.runtime import interruption
 
     with interruption.remembered():
         interruption.check()
@@ -402,7 +402,7 @@ def test_an_interrupt_that_is_swallowed_is_heard_at_the_next_step() -> None:
 
 def test_a_patient_one_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal and torchrun may both pass a Ctrl-C on: two at once are one."""
-    from ctkd_cli import interruption
+    from ctkd_cli.runtime import interruption
 
     with interruption.remembered(), interruption.patient():
         assert not interruption.requested()
@@ -416,7 +416,7 @@ def test_a_patient_one_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_handlers_of_others_stay_theirs() -> None:
-    from ctkd_cli import interruption
+    from ctkd_cli.runtime import interruption
 
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
@@ -449,7 +449,7 @@ def test_a_damaged_run_is_told(ctkd: Ctkd, tmp_path: Path, content: str) -> None
 
 def test_without_a_single_word_the_embedded_default_runs(ctkd: Ctkd, tmp_path: Path) -> None:
     """`ctkd run`, with small budgets from a folder of the user's own, which wins over ours."""
-    from ctkd_cli.config_files import option_file
+    from ctkd_cli.settings.config_files import option_file
 
     for group, option, more in [
         ("task", "bbc_articles", "limit: 30\n"),

@@ -22,8 +22,8 @@ import yaml
 from sklearn.metrics import f1_score
 
 from ctkd_cli.errors import InputError
+from ctkd_cli.evaluation.results import Results
 from ctkd_cli.reports import write_reports
-from ctkd_cli.reports.results import Results
 from ctkd_cli.reports.terminal import next_command
 
 LABELS = ["<b>good</b>", "schlecht & $x_1$", "ردىء"]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ctkd_cli.evaluation.significance import Interval
 from ctkd_cli.evaluation.verdict import Verdict
-from ctkd_cli.reports.arms import name_of
+from ctkd_cli.reports.arm_titles import name_of
 from ctkd_cli.reports.terminal import print_summary
 
 CONTROLS = ["alone", "stilts", "generic_teacher", "random_teacher", "shuffled_teacher", "probe"]

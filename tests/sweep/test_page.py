@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made import asked, job, scored
 
-from ctkd_cli.sweep import summarise
+from ctkd_cli.reports.sweep_summary import summarise
 
 
 @pytest.fixture

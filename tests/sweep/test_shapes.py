@@ -9,7 +9,7 @@ import pytest
 from made import job, scored
 
 from ctkd_cli.reports import sweep_plots
-from ctkd_cli.sweep import Sweep
+from ctkd_cli.sweep import Sweep, shapes
 
 
 def four(folder: Path, validated: bool = True) -> Sweep:
@@ -31,7 +31,7 @@ def four(folder: Path, validated: bool = True) -> Sweep:
 
 
 def test_a_curve_takes_the_other_keys_as_validation_chose_them(tmp_path: Path) -> None:
-    (found,) = four(tmp_path).curves  # loss is no number
+    (found,) = shapes.curves(four(tmp_path))  # loss is no number
     assert (found.axis, found.at) == ("lambda", (0.1, 1.0, 10.0))
     assert found.scores["distilled"][1] == pytest.approx([0.49, 0.59, 0.69])
     assert found.scores["distilled"][2] == pytest.approx([0.51, 0.61, 0.71])
@@ -40,14 +40,14 @@ def test_a_curve_takes_the_other_keys_as_validation_chose_them(tmp_path: Path) -
 
 
 def test_without_a_choice_it_is_the_mean_over_them(tmp_path: Path) -> None:
-    (found,) = four(tmp_path, validated=False).curves
+    (found,) = shapes.curves(four(tmp_path, validated=False))
     assert found.scores["distilled"][1] == pytest.approx([0.64, 0.59, 0.54])
     assert found.others == "means over the other settings"
 
 
 def test_the_picture_has_the_intervals_over_seeds(tmp_path: Path) -> None:
     """.49 and .51: mean .5, half of the interval t(.975, 1) * .01 = .127."""
-    (found,) = four(tmp_path).curves
+    (found,) = shapes.curves(four(tmp_path))
     (axes,) = sweep_plots.curve(found).axes
     distilled = next(line for line in axes.lines if line.get_label() == "student distilled")
     np.testing.assert_allclose(distilled.get_ydata(), [0.5, 0.6, 0.7])
@@ -60,7 +60,7 @@ def test_the_picture_has_the_intervals_over_seeds(tmp_path: Path) -> None:
 def test_every_number_has_a_curve(tmp_path: Path) -> None:
     for number, (a, b) in enumerate([(0, 5), (0, 6), (1, 5), (1, 6)]):
         scored(tmp_path, number, [f"lambda={a}", f"training.steps={b}"], [0.4], [0.5 + a / 10])
-    curves = Sweep(tmp_path).curves
+    curves = shapes.curves(Sweep(tmp_path))
     assert [curve.axis for curve in curves] == ["lambda", "training.steps"]
     assert curves[0].scores["distilled"] == {1: pytest.approx([0.5, 0.6])}
     assert curves[1].scores["distilled"] == {1: pytest.approx([0.55, 0.55])}
@@ -69,12 +69,12 @@ def test_every_number_has_a_curve(tmp_path: Path) -> None:
 def test_only_seeds_that_all_have_are_compared(tmp_path: Path) -> None:
     scored(tmp_path, 0, ["lambda=0"], [0.5, 0.6], [0.6, 0.7])
     scored(tmp_path, 1, ["lambda=1"], [0.5], [0.8])
-    (found,) = Sweep(tmp_path).curves
+    (found,) = shapes.curves(Sweep(tmp_path))
     assert found.scores["distilled"] == {1: [0.6, 0.8]}
 
 
 def test_cells_of_the_grid(tmp_path: Path) -> None:
-    grid = four(tmp_path).grid
+    grid = shapes.grid(four(tmp_path))
     assert grid is not None
     assert grid.keys == ("loss", "lambda")
     assert (grid.rows, grid.columns) == (("kl", "hint"), ("0.1", "1", "10"))
@@ -92,7 +92,7 @@ def test_what_was_not_run_is_an_empty_cell(tmp_path: Path) -> None:
     for number, typed in enumerate((["a=x", "b=1"], ["a=x", "b=2"], ["a=y", "b=1"])):
         job(tmp_path, number, typed, (0.5, 0.6))
     job(tmp_path, 3, ["a=y", "b=2"], None)
-    grid = Sweep(tmp_path).grid
+    grid = shapes.grid(Sweep(tmp_path))
     assert grid is not None
     assert np.isnan(grid.cells).tolist() == [[False, False], [False, True]]
     assert grid.chosen is None
@@ -104,8 +104,8 @@ def test_what_was_not_run_is_an_empty_cell(tmp_path: Path) -> None:
 def test_a_grid_has_two_keys(tmp_path: Path, keys: int) -> None:
     for number in range(3):
         job(tmp_path, number, [f"k{key}={number}" for key in range(keys)], (0.5, 0.6))
-    assert Sweep(tmp_path).grid is None
-    assert (Sweep(tmp_path).lines is None) == (keys == 1)
+    assert shapes.grid(Sweep(tmp_path)) is None
+    assert (shapes.lines(Sweep(tmp_path)) is None) == (keys == 1)
 
 
 def test_axes_of_parallel_coordinates(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_axes_of_parallel_coordinates(tmp_path: Path) -> None:
     ):
         typed = [f"loss={loss}", f"lambda={value}", f"steps={steps}"]
         job(tmp_path, number, typed, (0.5, score), validation=0.8 - number / 10)
-    found = Sweep(tmp_path).lines
+    found = shapes.lines(Sweep(tmp_path))
     assert found is not None
     titles = [axis.title for axis in found.axes]
     assert titles == ["loss", "lambda", "steps", "macro-F1, validation", "macro-F1, test"]
@@ -137,7 +137,7 @@ def test_lines_through_one_value_are_fanned_out_by_their_score(tmp_path: Path) -
     for number, score in enumerate((0.7, 0.5, 0.6)):
         typed = [f"a={'x' if number < 3 else 'y'}", f"b={number}", f"c={number % 2}", f"d={number}"]
         job(tmp_path, number, typed, (0.5, score))
-    found = Sweep(tmp_path).lines
+    found = shapes.lines(Sweep(tmp_path))
     assert found is not None
     drawn = sweep_plots.lines(found).axes[0].lines[:3]  # the worst first
     heights = [line.get_ydata()[1] for line in drawn]  # of c: 1, 0, 0
@@ -151,5 +151,6 @@ def test_values_that_are_the_same_number_and_empty_ones(
     for number, value in enumerate(values):
         job(tmp_path, number, [f"a={value}", f"b={number}", f"c={value}"], (0.5, 0.6))
     sweep = Sweep(tmp_path)
-    assert sweep.lines is not None
-    sweep_plots.lines(sweep.lines)
+    lines = shapes.lines(sweep)
+    assert lines is not None
+    sweep_plots.lines(lines)

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ctkd_cli import sweep
 from ctkd_cli.reports import sweep_table
+from ctkd_cli.sweep import shapes
 from ctkd_cli.sweep.job import shortened
 from ctkd_cli.sweep.watch import Watch
 
@@ -122,7 +123,7 @@ def test_a_number_that_is_swept_over_has_a_curve(
 ) -> None:
     for number, value in enumerate(("1", "0", "0.3")):
         scored(tmp_path, number, [f"lambda={value}"], [0.5, 0.6], [0.6, 0.7 + number / 100])
-    (found,) = sweep.Sweep(tmp_path).curves
+    (found,) = shapes.curves(sweep.Sweep(tmp_path))
     assert (found.axis, found.at, found.saved) == ("lambda", (0.0, 0.3, 1.0), ())
     assert found.scores["distilled"] == {1: [0.6, 0.6, 0.6], 2: [0.71, 0.72, 0.7]}
     sweep.summarise(tmp_path)
@@ -134,7 +135,7 @@ def test_names_have_no_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for number, loss in enumerate(("kl", "hint", "sp")):
         scored(tmp_path, number, [f"loss={loss}"], [0.5], [0.6])
     sweep.summarise(tmp_path)
-    assert sweep.Sweep(tmp_path).curves == []
+    assert shapes.curves(sweep.Sweep(tmp_path)) == []
     assert list(tmp_path.glob("*.png")) == []
     capsys.readouterr()
 

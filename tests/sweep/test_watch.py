@@ -19,11 +19,11 @@ import yaml
 from made import job
 from rich.console import Console
 
-import ctkd_cli.arms
-from ctkd_cli import rundir
-from ctkd_cli.console import SilentDisplay
+import ctkd_cli.arms.student
 from ctkd_cli.errors import RunFailed
-from ctkd_cli.rundir import RunDirectory, status_of
+from ctkd_cli.runs import rundir
+from ctkd_cli.runs.console import SilentDisplay
+from ctkd_cli.runs.rundir import RunDirectory, status_of
 from ctkd_cli.sweep import display
 from ctkd_cli.sweep.watch import Watch
 
@@ -247,7 +247,7 @@ def test_a_sweep_in_which_a_job_fails(
     ctkd: Ctkd, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 3; the page has the reason and a command that runs the job; resume finishes it."""
-    fit = ctkd_cli.arms.fit
+    fit = ctkd_cli.arms.student.fit
 
     def failing(model: Any, lesson: Any, training: Any, *others: Any) -> Any:
         if training.weight_decay == 0.25:

@@ -1,0 +1,39 @@
+"""What each of several sources brings: the distilled student again, with one of them left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.sources import hear, taught
+from ctkd_cli.arms.student import Arm
+from ctkd_cli.distillation.terms import Voice
+from ctkd_cli.evaluation.arm_names import WITHOUT
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.runs.rundir import RunDirectory
+    from ctkd_cli.tasks.split import Split
+    from ctkd_cli.tasks.task import Task
+
+
+def leave_one_out(
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    target: Task,
+    pool: Callable[[], Split],
+    voices: Sequence[Voice],
+    rundir: RunDirectory,
+) -> Iterator[Arm]:
+    """An arm `without_NAME` for each source, where there are several. `voices` are those of the
+    teachers that the run has; merged sources need another teacher without the one left out."""
+    if len(sources) < 2:
+        return
+    for left_out in sources:
+        rest = [voice for voice in voices if voice.name != left_out]
+        if experiment.fusion == "merge":
+            others = {name: task for name, task in sources.items() if name != left_out}
+            heard = hear(experiment, taught(experiment, others), pool(), rundir)
+            rest = [voice for _, voice in heard.values()]
+        yield Arm(f"{WITHOUT}{left_out}", **cross(experiment, target, rest).as_heard)

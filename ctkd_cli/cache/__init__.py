@@ -1,0 +1,1 @@
+"""Work that is done once: entries by content key, complete or absent."""

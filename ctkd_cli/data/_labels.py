@@ -1,0 +1,114 @@
+"""Names of labels, from whatever a table holds in its label column."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runtime.lazy import pa, pc
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MOST = 1000  # labels of a task: reports have a row, and predictions a column, for each
+
+
+@dataclass(frozen=True)
+class Column:
+    """The labels of N rows. names: those that occur. codes: [N], index into names, -1 where a row
+    has none."""
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+
+def label_column(table: Dataset, column: str, where: str) -> Column:
+    """The label of each row.
+
+    Strings stay as they are written, but for space around them. A whole number has one name,
+    whether a file holds it as 1 or, as columns with gaps often do, as 1.0. A ClassLabel gives its
+    names; its -1 is no label. Raises InputError when the column holds lists or bytes.
+    """
+    unlabelled = Column((), np.full(len(table), -1))
+    if column not in table.column_names:
+        return unlabelled
+    values = table.with_format("arrow")[:][column]
+    if pa.types.is_null(values.type):
+        return unlabelled
+    if isinstance(values.type, pa.ExtensionType) or pa.types.is_nested(values.type) or (
+        pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    ):  # fmt: skip
+        compound = next((v for v in values.slice(0, 1000).to_pylist() if v is not None), None)
+        raise InputError(
+            Problem(
+                "a label must be one text or one number",
+                where=where,
+                got=f"{compound!r:.80}",
+                remedy="a column with one label per row",
+            )
+        )
+    # Of a ClassLabel, the column holds numbers and the feature their names.
+    listed = getattr(table.features[column], "names", None)
+    encoded = pc.dictionary_encode(values.combine_chunks())
+    found = [_name(value, listed) for value in encoded.dictionary.to_pylist()]
+    names = dict.fromkeys(name for name in found if name is not None)
+    position = {name: row for row, name in enumerate(names)}
+    place = [position.get(name, -1) if name is not None else -1 for name in found]
+    raw = np.asarray(pc.fill_null(encoded.indices, len(found)))  # the last: no value at all
+    return Column(tuple(names), np.array([*place, -1], np.int64)[raw])
+
+
+def _name(value: Any, listed: list[str] | None) -> str | None:
+    if value is None or value != value:  # NaN
+        return None
+    if listed is not None:
+        return None if value < 0 else listed[value]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> list[Problem]:
+    """What is wrong with a task's labels. chosen: by the user, who then means labels that look
+    alike to be two."""
+    where = f"{role}.label, column {column!r}"
+    if len(labels) < 2:
+        return [Problem("a task needs at least two labels", where=where, got=str(list(labels)))]
+    if len(labels) > MOST:
+        return [
+            Problem(
+                f"this column holds {len(labels):,} labels", where=where,
+                got=", ".join(map(repr, labels[:3])) + ", ...", allowed=f"up to {MOST:,} labels",
+                remedy=f"{role}.label=COLUMN, or {role}.labels=[...] to keep some",
+            )
+        ]  # fmt: skip
+    alike: dict[str, list[str]] = {}
+    for name in () if chosen else labels:
+        alike.setdefault(_folded(name), []).append(name)
+    return [
+        Problem(
+            "these labels differ only in how they are written", where=where,
+            got=", ".join(map(repr, names)),
+            allowed="labels that differ in more than case, blanks or the form of a number",
+            remedy=f"{role}.labels={{{names[0]}: {names[-1]}, ...}} makes them one, "
+            f"{role}.labels=[...] keeps both; name all labels there",
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    """What two spellings of one label have in common."""
+    text = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return repr(number) if isfinite(number) else text

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from ctkd_cli.distillation.losses.base import Loss, StudentOutputs, TeacherOutputs
+from ctkd_cli.distillation.losses.mapped_kl import kl_to_targets
+from ctkd_cli.distillation.probe import STRENGTH, linear_probe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ctkd_cli.distillation.knowledge import Rows
+
+
+class ProbeKl(Loss):
+    """Soft labels from a linear probe on the teacher's features: the teacher with a new head.
+
+    The probe is a logistic regression, fitted on labelled target train (probe.py). The strongest
+    simple way to re-head a teacher.
+    """
+
+    needs_labelled_per_class: ClassVar[int] = 2
+    choose_when: ClassVar[str] = "labels differ in any way; the default"
+
+    temperature: float = Field(1.0, gt=0)
+    strength: float = Field(STRENGTH, gt=0, description="inverse regularisation, scikit-learn's C")
+
+    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
+        return linear_probe(features, gold, self.strength).probabilities
+
+    def __call__(
+        self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None
+    ) -> Tensor:
+        return kl_to_targets(teacher.targets, student.logits, self.temperature)

@@ -1,0 +1,41 @@
+"""predictions.parquet: what every arm said of every test example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import softmax
+
+from ctkd_cli.runs.rundir import write_through
+from ctkd_cli.tasks.kinds.base import rows
+from ctkd_cli.tasks.task import Task
+
+SHOWN = 2_000  # characters kept of an input
+
+
+def table(arm: str, seed: int, task: Task, logits: np.ndarray) -> pa.Table:
+    """One arm on its task's test split; logits: [N, K]."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    n = len(task.test)
+    columns: dict[str, Any] = {
+        "arm": [arm] * n,
+        "seed": pa.array([seed] * n, pa.int64()),
+        "id": task.test.ids.array,
+        "input": [task.settings.show(row)[:SHOWN] for row in rows(task.test.inputs)],
+        "gold": [task.labels[label] for label in task.test.labels],
+        "predicted": [task.labels[label] for label in probabilities.argmax(axis=1)],
+    }
+    for index, label in enumerate(task.labels):
+        columns[f"p({label})"] = probabilities[:, index]
+    return pa.table(columns)
+
+
+def write(path: Path, tables: Sequence[pa.Table]) -> None:
+    """All arms in one file; a label that an arm does not have is null there."""
+    merged = pa.concat_tables(tables, promote_options="default")
+    write_through(path, lambda temporary: pq.write_table(merged, temporary))

@@ -1,0 +1,75 @@
+"""What is asked of an experiment before a run begins, the cheapest first: settings that are refused
+here have trained nothing and left nothing, and have not waited for the heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctkd_cli.arms import sources as source_side
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.preflight import compatibility, disk
+from ctkd_cli.runs import tracking
+from ctkd_cli.tasks import task as tasks
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """An experiment with its data. taught: the source tasks that get a teacher each. turns: the
+    experiment of each seed; targets: the target task as each draws it."""
+
+    experiment: Experiment
+    sources: Mapping[str, Task]
+    taught: Mapping[str, Task]
+    turns: Sequence[Experiment]
+    targets: Sequence[Task]
+
+
+def admit(experiment: Experiment, directory: Path) -> Admitted:
+    """directory: of the run. Raises InputError when settings, data, models and machine do not go
+    together."""
+    tracking.require(experiment.tracker)
+    sources = source_side.load(experiment)
+    turns = experiment.turns()
+    targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
+    taught = source_side.taught(experiment, sources)
+    for target in targets:
+        compatibility.require(experiment, taught, target)
+    _require_device(experiment)
+    _require_sound_models(experiment)
+    disk.require(experiment, taught, targets[0], directory)
+    return Admitted(experiment, sources, taught, turns, targets)
+
+
+_sound: set[str] = set()  # models that jobs of this process were asked for, by their content
+
+
+def _require_sound_models(experiment: Experiment) -> None:
+    """Configurations and tokenizers of both models, then, which takes longer, their weights."""
+    from ctkd_cli.runs.console import hush_libraries
+
+    hush_libraries()
+    models = (experiment.teacher, experiment.student)
+    new = [model for model in models if not _sound or model.fingerprint() not in _sound]
+    for checks in ([m.require_sound for m in new], [m.require_fitting for m in new]):
+        problems: list[Problem] = []
+        for check in checks:
+            try:
+                check()
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(*problems)
+    _sound.update(model.fingerprint() for model in models)
+
+
+def _require_device(experiment: Experiment) -> None:
+    from ctkd_cli.runtime import devices
+
+    devices.resolve(experiment.device)

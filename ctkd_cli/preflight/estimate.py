@@ -1,0 +1,112 @@
+"""What a run will cost, from shapes and a moment's measurement; no model is built."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctkd_cli.training.batches import labelled_per_batch, n_steps
+
+if TYPE_CHECKING:
+    from ctkd_cli.backbones.base import ModelSize
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.tasks.task import Task
+    from ctkd_cli.training.settings import Training
+
+EFFICIENCY = 0.6  # share of the GEMM rate that a training step reaches, attention and padding in
+STEP_OVERHEAD = 0.02  # seconds per step outside model arithmetic
+TRAINING_COST = 3  # forward and backward, in forward passes
+BYTES_PER_PARAMETER = 16  # weights, gradients and two moments, fp32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds per stage; memory in bytes, at the peak of the larger model's training."""
+
+    seconds: dict[str, float]
+    memory: float
+
+
+def estimate(
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    target: Task,
+    kept: Collection[str] = (),
+) -> Estimate:
+    """Rough: within a factor of two on an idle machine. `sources` get a teacher each; those named
+    in `kept` have one in the cache."""
+    rate = EFFICIENCY * gemm_rate()
+    teacher, student = experiment.teacher.size(), experiment.student.size()
+    n_target, n_labelled = len(target.train), len(target.labelled)
+    training, lessons = experiment.training, experiment.teacher.training
+
+    def train(size: ModelSize, task: Task, budget: Training, batch: int) -> float:
+        n_inputs = len(task.train)
+        flops = TRAINING_COST * size.flops_per_unit * _units(task) * min(batch, n_inputs)
+        return n_steps(budget, n_inputs) * (flops / rate + STEP_OVERHEAD)
+
+    alone_batch = labelled_per_batch(training, n_labelled, n_target - n_labelled)
+    alone = train(student, target, training, alone_batch)
+    distilled = train(student, target, training, training.batch_size)
+    heard = teacher.flops_per_unit * _units(target) * n_target / rate
+    on_source = {
+        name: (
+            train(teacher, source, lessons, lessons.batch_size),
+            train(student, source, lessons, lessons.batch_size),
+        )
+        for name, source in sources.items()
+    }
+    to_train = [] if experiment.teacher.fine_tuned else set(sources) - set(kept)
+    knowledge = heard * len(sources)
+    of_test = knowledge * len(target.test) / n_target
+    # What is made once, and what each seed takes; stilts pays for the source for both of its arms.
+    controls = {
+        "stilts": (sum(student for _, student in on_source.values()), alone),
+        "stilts_distilled": (0.0, distilled),
+        "generic_teacher": (knowledge, distilled),
+        "random_teacher": (knowledge, distilled),
+        "shuffled_teacher": (0.0, distilled),
+        "label_smoothing": (0.0, alone),
+        "probe": (0.0, 0.0),
+        "features": (knowledge + of_test, 0.0),
+    }
+    without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
+    read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
+    arms = {
+        "student alone": (0.0, alone + read),
+        "student distilled": (0.0, distilled + read),
+        **without,
+        **{f"control {name}": controls[name] for name in experiment.controls.arms},
+    }
+    seconds = {
+        "teacher": sum(on_source[name][0] for name in to_train),
+        "knowledge": knowledge,
+        **{name: once + each * experiment.seeds for name, (once, each) in arms.items()},
+        "evaluation": 4 + of_test,
+    }
+    parameters = max(teacher.parameters, student.parameters)
+    return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)
+
+
+def gemm_rate() -> float:
+    """FLOP/s of a float32 matrix product on this machine's CPU: the best of twenty, a tenth of a
+    second in all."""
+    size = 768
+    first = np.ones((size, size), np.float32)
+    second = first.copy()
+    best = np.inf
+    for _ in range(20):
+        began = time.perf_counter()
+        first @ second
+        best = min(best, time.perf_counter() - began)
+    return float(2 * size**3 / best)
+
+
+def _units(task: Task) -> float:
+    """Mean size of an example as a model reads it."""
+    rows = task.train.inputs.select(range(min(500, len(task.train))))
+    return float(np.mean(task.settings.units(rows)))

@@ -1,0 +1,1 @@
+"""The run directory and the terminal, while a run goes on."""

@@ -1,0 +1,49 @@
+"""In a trial's job: passes its scores on validation to the study, and ends it when hopeless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctkd_cli.runs.pruning import Pruned, heard_by
+from ctkd_cli.sweep.search.study import open_study
+
+
+@contextmanager
+def judged(settings: Mapping[str, Any], directory: Path, number: int, seeds: int) -> Iterator[None]:
+    """Events of a run are heard by the study while this lasts, which may raise Pruned. directory:
+    the sweep's; seeds: how many the run takes."""
+    from optuna.trial import Trial
+
+    study = open_study(settings, directory)
+    (trial,) = (each for each in study.trials if each.number == number)
+    with heard_by(Judge(Trial(study, trial._trial_id), seeds)):
+        yield
+
+
+class Judge:
+    """Reports the mean over the seeds so far: each time the distilled student's validation is read
+    in training, and when its training has ended."""
+
+    def __init__(self, trial: Any, seeds: int) -> None:
+        self._trial = trial
+        self._seeds = seeds
+        self._ended: list[float] = []  # scores of the seeds that are done
+        self._reports = 0
+        self._reported = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
+
+    def __call__(self, line: Mapping[str, Any]) -> None:
+        if line.get("arm") != "distilled" or line["event"] not in ("validated", "validation"):
+            return
+        score = float(np.mean([*self._ended, line["macro_f1"]]))
+        if line["event"] == "validation":
+            self._ended.append(line["macro_f1"])
+        step, self._reports = self._reports, self._reports + 1
+        if step not in self._reported:  # by an attempt before, which was interrupted
+            self._trial.report(score, step)
+        if len(self._ended) < self._seeds and self._trial.should_prune():
+            raise Pruned(f"validation macro-F1 {score:.3f} is below the median of other trials")

@@ -1,0 +1,1 @@
+"""Kinds of task: what is learnt. Nothing outside this package knows what a text is."""

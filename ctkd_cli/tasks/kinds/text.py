@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.data._source import Source
+from ctkd_cli.data._tables import FORMATS, read_table, require_columns
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runtime.lazy import torch
+from ctkd_cli.tasks.kinds._ragged import Ragged
+from ctkd_cli.tasks.kinds.base import Encoded, Kind, Row, hash_inputs, rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+
+PIECE = 5_000  # texts that are tokenised at a time
+TRUNCATED = "truncated.json"
+TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
+
+
+class Text(Kind):
+    """Classify texts, or pairs of texts."""
+
+    size_unit: ClassVar[str] = "words"
+    text: str = Field("text", description="the column that holds the text")
+    text_pair: str | None = Field(None, description="a second column, for pairs of texts")
+    max_length: int = Field(
+        128, ge=4, description="tokens kept of a text; more is cut off, counted and reported"
+    )
+
+    @model_validator(mode="after")
+    def _pairs_are_two_columns(self) -> Text:
+        if self.text == self.text_pair:
+            raise InputError(
+                Problem(
+                    "text and text_pair are one column",
+                    where=f"{self.role}.text_pair",
+                    got=self.text,
+                )
+            )
+        return self
+
+    def columns(self) -> dict[str, str]:
+        pair = {"text_pair": self.text_pair} if self.text_pair else {}
+        return {"text": self.text, **pair}
+
+    def conform(self, inputs: Dataset, where: str) -> Dataset:
+        """Texts as strings: numbers as they are written, missing texts empty."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from datasets import Dataset
+
+        table = inputs.with_format("arrow")[:]
+        columns, problems = {}, []
+        for ours, theirs in self.columns().items():
+            try:
+                columns[ours] = pc.fill_null(table[ours].cast(pa.string()), "")
+            except pa.ArrowException:
+                problems.append(
+                    Problem(
+                        "this column does not hold texts",
+                        where=f"{where}, column {theirs!r}",
+                        got=str(table[ours].type),
+                        allowed="one text per row",
+                    )
+                )
+        if problems:
+            raise InputError(*problems)
+        return Dataset(pa.table(columns))
+
+    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
+        """Tokens, a few thousand texts at a time; kept, they are memory-mapped."""
+        limit = min(self.max_length, preprocessor.model_max_length)
+        columns = list(self.columns())
+        pieces = (
+            _tokens([piece[name] for name in columns], preprocessor, limit)
+            for piece in inputs.select_columns(columns).iter(batch_size=PIECE)
+        )
+        if keep:
+            key = self._tokens_key(inputs, preprocessor, limit)
+            folder, _ = Cache("tokens").get(key, lambda folder: _write(folder, pieces))
+            tokens, truncated = Ragged.read(folder), json.loads((folder / TRUNCATED).read_text())
+        else:
+            found = list(pieces)
+            tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
+        return Encoded(tokens, tokens.lengths, truncated)
+
+    def _tokens_key(self, inputs: Dataset, preprocessor: Any, limit: int) -> str:
+        digest = hashlib.sha256()
+        hash_inputs(digest, inputs.select_columns(list(self.columns())))
+        return content_key(digest.hexdigest(), _identity(preprocessor), limit)
+
+    def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
+        assert isinstance(encoded.rows, Ragged)
+        used = encoded.rows.values("input_ids")
+        return np.union1d(used, [preprocessor.pad_token_id])
+
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
+        longest = max(len(next(iter(row.values()))) for row in rows)
+        fill = {
+            "input_ids": preprocessor.pad_token_id,
+            "token_type_ids": preprocessor.pad_token_type_id,
+        }
+        padded = {
+            name: np.full((len(rows), longest), fill.get(name, 0), np.int64) for name in rows[0]
+        }
+        for name, batch in padded.items():
+            for line, row in zip(batch, rows, strict=True):
+                values = row[name]
+                if preprocessor.padding_side == "left":
+                    line[longest - len(values) :] = values
+                else:
+                    line[: len(values)] = values
+        return {name: torch.from_numpy(batch) for name, batch in padded.items()}
+
+    def sizes(self, inputs: Dataset) -> list[int]:
+        return [sum(len(text.split()) for text in row.values()) for row in rows(inputs)]
+
+    def units(self, inputs: Dataset) -> list[float]:
+        return [min(TOKENS_PER_WORD * words + 2.0, self.max_length) for words in self.sizes(inputs)]
+
+    def show(self, row: Row) -> str:
+        return " ¦ ".join(row[name] for name in self.columns())
+
+    def key(self, row: Row) -> str:
+        return "\0".join(" ".join(row[name].split()).casefold() for name in self.columns())
+
+    def read_inputs(self, path: Path | None) -> Dataset:
+        """A table with our columns (CSV, TSV, JSON, JSONL, Parquet, Arrow), or plain lines."""
+        if path is None:
+            source = Source(Path("standard input"), "FILE")
+            return self._lines(source, source.decode(sys.stdin.buffer.read()))
+        if path.suffix.lower() not in FORMATS:
+            source = Source.find(path, "FILE")
+            return self._lines(source, source.text())
+        table = read_table(path, "FILE", guess=True)
+        columns = self._columns_of(table)
+        require_columns(table, columns.values(), "FILE", str(path))
+        chosen = table.select_columns(list(columns.values()))
+        inputs = self.conform(
+            chosen.rename_columns({theirs: ours for ours, theirs in columns.items()}), str(path)
+        )
+        if "id" in table.column_names and "id" not in columns.values():
+            inputs = inputs.add_column("id", [str(name) for name in table["id"]])
+        return inputs
+
+    def _columns_of(self, table: Dataset) -> dict[str, str]:
+        """Where a table holds our columns: under the task's names, or under ours; a table of
+        texts alone may call them anything."""
+        present = table.column_names
+        if len(present) == len(self.columns()) == 1:
+            return {"text": present[0]}
+        return {
+            ours: ours if theirs not in present and ours in present else theirs
+            for ours, theirs in self.columns().items()
+        }
+
+    def _lines(self, source: Source, text: str) -> Dataset:
+        """One text per line, with the line's number as its id; blank lines are none."""
+        from datasets import Dataset
+
+        if self.text_pair:
+            raise source.refuse(
+                "this student reads pairs of texts, which plain lines cannot hold",
+                allowed=f"a table with the columns {self.text} and {self.text_pair}",
+            )
+        # Not splitlines: a text may hold other separators of lines, such as U+2028.
+        lines = text.replace("\r\n", "\n").split("\n")
+        filled = [(str(n), line) for n, line in enumerate(lines, 1) if line.strip()]
+        ids, texts = zip(*filled, strict=True) if filled else ((), ())
+        return Dataset.from_dict({"id": ids, "text": texts})
+
+
+def _tokens(columns: Sequence[Sequence[str]], preprocessor: Any, limit: int) -> tuple[Ragged, int]:
+    """The tokens of some texts (or pairs), and how many texts were cut. One call: tokenizers run in
+    Rust, on all cores."""
+    encoded = preprocessor(*map(list, columns), truncation=True, max_length=limit, verbose=False)
+    names = [name for name in preprocessor.model_input_names if name in encoded]
+    tokens = Ragged.of({name: encoded[name] for name in names}, below=len(preprocessor))
+    if encoded.encodings is not None:
+        return tokens, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    full = preprocessor(*map(list, columns), truncation=False, verbose=False)["input_ids"]
+    return tokens, sum(len(ids) > limit for ids in full)
+
+
+def _write(folder: Path, pieces: Iterable[tuple[Ragged, int]]) -> None:
+    truncated = 0
+
+    def counted() -> Iterator[Ragged]:
+        nonlocal truncated
+        for tokens, cut in pieces:
+            truncated += cut
+            yield tokens
+
+    Ragged.write(folder, counted())
+    (folder / TRUNCATED).write_text(json.dumps(truncated))
+
+
+def _identity(tokenizer: Any) -> str:
+    """Hash of all that decides a tokenizer's tokens."""
+    if tokenizer.is_fast:
+        text = tokenizer.backend_tokenizer.to_str()
+    else:
+        text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
+    return hashlib.sha256(text.encode()).hexdigest()

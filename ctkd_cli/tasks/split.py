@@ -1,0 +1,84 @@
+"""Examples in a fixed order. A million of them fit: whatever has a value per example is an array,
+in Arrow or in numpy, never a list of Python objects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctkd_cli.data._ids import Ids
+from ctkd_cli.settings.component import find
+from ctkd_cli.tasks.kinds.base import Kind, hash_inputs
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples in a fixed order.
+
+    ids: unique. inputs: the kind's columns. labels: int64, index into Task.labels, or UNLABELLED.
+    keys: [N] uint64, equal for examples that are the same (Kind.keys), 0 for empty ones.
+    """
+
+    ids: Ids
+    inputs: Dataset
+    labels: np.ndarray
+    keys: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def without_labels(self) -> Split:
+        return self.labelled_as(np.broadcast_to(UNLABELLED, len(self)))
+
+    def labelled_as(self, labels: np.ndarray) -> Split:
+        return Split(self.ids, self.inputs, labels, self.keys)
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> Split:
+        rows = np.asarray(rows, dtype=np.int64)
+        return Split(
+            self.ids.select(rows), self.inputs.select(rows), self.labels[rows], self.keys[rows]
+        )
+
+    def without(self, rows: np.ndarray) -> Split:
+        return self.select(np.setdiff1d(np.arange(len(self)), rows))
+
+
+def concatenate(first: Split, second: Split) -> Split:
+    """One split after the other."""
+    from datasets import concatenate_datasets
+
+    return Split(
+        first.ids + second.ids,
+        concatenate_datasets([first.inputs, second.inputs]),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.keys, second.keys]),
+    )
+
+
+def fingerprint(kind: Kind, labels: Sequence[str], splits: Sequence[Split]) -> str:
+    """Hash of everything that a model can see of these splits: ids, inputs, labels, and how the
+    kind reads them."""
+    digest = hashlib.sha256(json.dumps([how_read(kind), list(labels)], default=str).encode())
+    for split in splits:
+        digest.update(f"{len(split)}".encode())
+        for start in range(0, len(split), 10_000):
+            digest.update("\0".join(split.ids[start : start + 10_000]).encode())
+        digest.update(split.labels.tobytes())
+        hash_inputs(digest, split.inputs)
+    return digest.hexdigest()
+
+
+def how_read(kind: Kind) -> dict[str, object]:
+    """The settings of a task that decide how an input is read: those of its kind."""
+    cls = find(Kind, kind.kind, "kind")  # type: ignore[type-abstract]
+    return {name: getattr(kind, name) for name in sorted(cls.model_fields)}

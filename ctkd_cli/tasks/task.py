@@ -1,0 +1,342 @@
+"""A task, loaded: named labels and fixed splits of examples that have ids.
+
+Splits never depend on the run's seed; only the choice of labelled examples does
+(`labels_per_class`), and it is the same in every arm of a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from ctkd_cli.data._ids import Ids
+from ctkd_cli.data._labels import Column, label_column
+from ctkd_cli.data._labels import problems as label_problems
+from ctkd_cli.data.base import Reader
+from ctkd_cli.errors import InputError, Problem, nearest
+from ctkd_cli.settings.component import Frozen
+from ctkd_cli.tasks.kinds.base import Kind
+from ctkd_cli.tasks.split import UNLABELLED, Split, concatenate, fingerprint
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SHOWN = 8  # labels that a message names
+DEFAULT_VALIDATION = 0.1  # share of train, for tasks with all their labels
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class TaskSettings(Frozen):
+    """The keys that every task has, whatever its kind and wherever its examples come from."""
+
+    kind: str
+    reader: str
+    label: str = Field("label", description="the column that holds the label")
+    labels: tuple[str, ...] | dict[str, str] | None = Field(
+        None, description="labels to keep, in this order; a mapping also renames or merges them"
+    )
+    labels_per_class: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="labelled examples kept per class, drawn with the run's seed"
+    )
+    validation_size: Count | Fraction | None = Field(
+        None,
+        description="when the data has no validation split: examples per class (int) or a share "
+        "of train (float); default: none with labels_per_class, else 0.1",
+    )
+    test_size: Fraction = Field(
+        0.2, description="share of the data held out when it has no test split"
+    )
+    split_seed: int = Field(0, description="seed of the splits; independent of the run's seed")
+    limit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="about so many examples per split, every label kept (for smoke runs)"
+    )
+
+
+class AnyTask(TaskSettings, Kind, Reader):
+    """The static type of a task's settings: common keys, a kind's and a reader's, in one flat set.
+
+    The class of a real task is composed from the chosen kind and reader (experiment.py).
+    """
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task ready for models. `train` holds labelled AND unlabelled examples: labels is
+    UNLABELLED where the label is absent or was hidden by labels_per_class."""
+
+    settings: AnyTask
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    fingerprint: str
+    notes: tuple[str, ...] = field(default=())  # what was dropped or repaired, in plain words
+    merged: tuple[AnyTask, ...] = field(default=())  # the settings of all, if it was merged
+
+    @property
+    def readers(self) -> str:
+        """Where its examples come from."""
+        return " + ".join(dict.fromkeys(s.reader for s in self.merged or (self.settings,)))
+
+    @property
+    def licences(self) -> str:
+        found = (s.licence() for s in self.merged or (self.settings,))
+        return "; ".join(dict.fromkeys(text for text in found if text))
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Rows of `train` whose label is known."""
+        return np.flatnonzero(self.train.labels != UNLABELLED)
+
+    def splits(self) -> dict[str, Split]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Labelled examples per split and label."""
+        return {
+            name: {
+                label: int((split.labels == index).sum()) for index, label in enumerate(self.labels)
+            }
+            for name, split in self.splits().items()
+        }
+
+
+def load(settings: AnyTask, seed: int) -> Task:
+    """Read a task and fix its splits. `seed` draws the labelled examples, and nothing else.
+
+    Raises InputError when the data cannot serve: no such label, a label without examples, no test.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()  # a run has bars of its own
+    return _Loader(settings, seed).task()
+
+
+class _Loader:
+    """One task's way from raw tables to splits; `notes` gathers what the user should hear of."""
+
+    def __init__(self, settings: AnyTask, seed: int) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.notes: list[str] = []
+
+    def task(self) -> Task:
+        settings = self.settings
+        raw = settings.read(settings.columns(), settings.label)
+        columns = {
+            part: label_column(
+                table, settings.label, f"{settings.role}, column {settings.label!r} of {part}"
+            )
+            for part, table in raw.items()
+        }
+        for part in ("validation", "test"):
+            if part in raw and not columns[part].names:
+                self.notes.append(f"the data's own {part} split is not used: it has no labels")
+                del raw[part], columns[part]
+        labels = self._labels(columns)
+        splits = {
+            part: self._split(part, table, columns[part], labels) for part, table in raw.items()
+        }
+        train = splits["train"]
+        if "unlabelled" in splits:
+            hidden = splits["unlabelled"]
+            train = concatenate(train, hidden.without_labels())
+        train, test = self._hold_out_test(train, splits.get("test"))
+        train = self._drop_duplicates(train, test)
+        train, validation = self._hold_out_validation(train, splits.get("validation"))
+        train = self._limit(self._hide_labels(train))
+        validation, test = self._limit(validation), self._limit(test)
+        self._require_examples(labels, train, validation, test)
+        return Task(
+            settings=settings,
+            labels=labels,
+            train=train,
+            validation=validation,
+            test=test,
+            fingerprint=fingerprint(settings, labels, (train, validation, test)),
+            notes=tuple(self.notes),
+        )
+
+    def _labels(self, columns: dict[str, Column]) -> tuple[str, ...]:
+        """The task's labels, in the order asked for, else of first use in a sorted list."""
+        wanted = self.settings.labels
+        present = sorted({name for column in columns.values() for name in column.names})
+        if wanted is None:
+            labels = tuple(present)
+        else:
+            unknown = [name for name in wanted if name not in present]
+            if unknown:
+                raise InputError(
+                    *(
+                        Problem(
+                            "the data has no such label",
+                            where=f"{self.settings.role}.labels",
+                            got=repr(name),
+                            allowed=", ".join(present[:30]),
+                            nearest=nearest(name, present),
+                        )
+                        for name in unknown
+                    )
+                )
+            labels = tuple(dict.fromkeys(wanted.values() if isinstance(wanted, dict) else wanted))
+        settings = self.settings
+        found = label_problems(labels, settings.role, settings.label, chosen=wanted is not None)
+        if found:
+            raise InputError(*found)
+        return labels
+
+    def _split(self, part: str, table: Dataset, column: Column, labels: tuple[str, ...]) -> Split:
+        """A raw table as a split: our columns, unique ids, label indices, nothing empty."""
+        settings = self.settings
+        columns = settings.columns()
+        renamed = {name: settings_name for settings_name, name in columns.items()}
+        inputs = settings.conform(
+            table.select_columns(list(renamed)).rename_columns(renamed),
+            f"{settings.role}, {part} split",
+        )
+        rename = settings.labels if isinstance(settings.labels, dict) else {}
+        index = {label: position for position, label in enumerate(labels)}
+        # The last is for rows without a label, whose code is -1.
+        known = [*(index.get(rename.get(name, name), UNLABELLED) for name in column.names)]
+        numbers = np.array([*known, UNLABELLED], np.int64)[column.codes]
+        unnamed = column.codes < 0
+        wanted = numbers != UNLABELLED
+        if part in ("train", "unlabelled"):
+            wanted |= unnamed
+        elif missing := int(unnamed.sum()):
+            self.notes.append(f"{_examples(missing)} of {part} left out: no label")
+        keys = settings.keys(inputs)
+        if empty := int((wanted & (keys == 0)).sum()):
+            self.notes.append(f"{_examples(empty)} of {part} left out: empty")
+        split = Split(self._ids(part, table), inputs, numbers, keys)
+        return split.select(np.flatnonzero(wanted & (keys != 0)))
+
+    def _ids(self, part: str, table: Dataset) -> Ids:
+        """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
+        inputs join train, where another table's ids may be the same."""
+        counted = Ids.counted(part, len(table))
+        if "id" not in table.column_names:
+            return counted
+        ids = Ids.of_column(table, "id")
+        if ids.repeat():
+            self.notes.append(f"the ids of {part} are not used: some repeat")
+            return counted
+        return ids.prefixed("unlabelled-") if part == "unlabelled" else ids
+
+    def _hold_out_test(self, train: Split, test: Split | None) -> tuple[Split, Split]:
+        if test is not None:
+            return train, test
+        generator = np.random.default_rng(self.settings.split_seed)
+        rows = _draw(train.labels, self.settings.test_size, generator)
+        return train.without(rows), train.select(rows)
+
+    def _drop_duplicates(self, train: Split, test: Split) -> Split:
+        """Leave out of train what test holds too, and repetitions within train."""
+        leaked = np.isin(train.keys, test.keys)
+        # Labelled examples first, so that of two equal ones the labelled one stays.
+        order = np.argsort(train.labels == UNLABELLED, kind="stable")
+        _, first = np.unique(train.keys[order], return_index=True)
+        keep = np.zeros(len(train), dtype=bool)
+        keep[order[first]] = True
+        if leaked.any():
+            held = _examples(int(leaked.sum()))
+            self.notes.append(f"{held} of train left out: test holds them too")
+        if repeated := int((~keep & ~leaked).sum()):
+            self.notes.append(f"{_examples(repeated)} of train left out: repetitions")
+        return train.select(np.flatnonzero(keep & ~leaked))
+
+    def _hold_out_validation(self, train: Split, own: Split | None) -> tuple[Split, Split]:
+        """Validation labels are labels too: with few labels there are none unless asked for."""
+        settings = self.settings
+        amount: int | float | None = settings.validation_size
+        if amount is None:
+            if settings.labels_per_class is None and own is not None:
+                return train, own
+            amount = 0 if settings.labels_per_class is not None else DEFAULT_VALIDATION
+            if own is not None:
+                self.notes.append(
+                    f"the data's own {len(own)} validation examples are not used: with "
+                    "labels_per_class they would be labels on the side"
+                )
+        pool = train if own is None else own
+        seed = settings.split_seed if settings.labels_per_class is None else self.seed
+        rows = _draw(pool.labels, amount, np.random.default_rng([seed, 1]))
+        return (train.without(rows) if own is None else train), pool.select(rows)
+
+    def _hide_labels(self, train: Split) -> Split:
+        if self.settings.labels_per_class is None:
+            return train
+        generator = np.random.default_rng([self.seed, 2])
+        kept = _draw(train.labels, self.settings.labels_per_class, generator)
+        labels = np.full_like(train.labels, UNLABELLED)
+        labels[kept] = train.labels[kept]
+        return train.labelled_as(labels)
+
+    def _limit(self, split: Split) -> Split:
+        """About `limit` examples: every label keeps one at least, and labels go first."""
+        limit = self.settings.limit
+        if limit is None or len(split) <= limit:
+            return split
+        generator = np.random.default_rng(self.settings.split_seed)
+        labelled = np.flatnonzero(split.labels != UNLABELLED)
+        if len(labelled) > limit:
+            labelled = _draw(split.labels, limit / len(labelled), generator)
+        hidden = np.flatnonzero(split.labels == UNLABELLED)
+        hidden = generator.permutation(hidden)[: max(0, limit - len(labelled))]
+        return split.select(np.sort(np.concatenate([labelled, hidden])))
+
+    def _require_examples(
+        self, labels: tuple[str, ...], train: Split, validation: Split, test: Split
+    ) -> None:
+        problems = []
+        n_train, n_validation, n_test = (
+            [int((split.labels == index).sum()) for index in range(len(labels))]
+            for split in (train, validation, test)
+        )
+        wanted = self.settings.labels_per_class or 1
+        absent = [label for label, n in zip(labels, n_train, strict=True) if n == 0]
+        for label, n, selected, tested in zip(labels, n_train, n_validation, n_test, strict=True):
+            if 0 < n < wanted:
+                self.notes.append(f"label {label!r} has {_examples(n)}, not {wanted}")
+            if selected == 0 and len(validation):
+                self.notes.append(f"label {label!r} is absent from validation")
+            if tested == 0:
+                self.notes.append(f"label {label!r} is absent from test")
+        if absent:
+            told = [
+                f"{label!r} (test has {_examples(n_test[labels.index(label)])})"
+                for label in absent[:SHOWN]
+            ]
+            more = [f"{len(absent) - SHOWN} labels more"] if len(absent) > SHOWN else []
+            problems.append(
+                Problem(
+                    "a label has no example left to train on",
+                    where=f"{self.settings.role}, train split",
+                    got="; ".join([*told, *more, *self.notes[:SHOWN]]),
+                    remedy="more data, or labels=[...] without it",
+                )
+            )
+        if len(test) == 0:
+            problems.append(Problem("the test split is empty", where=f"{self.settings.role}.test"))
+        if problems:
+            raise InputError(*problems)
+
+
+def _draw(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
+    """Rows drawn within each label, sorted: `amount` of each (int), or that share of each (float,
+    at least one). Unlabelled rows are never drawn."""
+    drawn = []
+    for label in np.unique(labels[labels != UNLABELLED]):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        count = amount if isinstance(amount, int) else max(1, round(amount * len(rows)))
+        drawn.append(rows[:count])
+    return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=np.int64)
+
+
+def _examples(n: int) -> str:
+    return f"{n} example{'' if n == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""The one training loop, what it optimises, and the pass that reads a model's outputs."""

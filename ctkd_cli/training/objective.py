@@ -1,0 +1,183 @@
+"""The objective: L = CE + lambda * sum of terms, on a model with what its losses need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ctkd_cli.backbones._pooled import final_linear, logits_and_features
+from ctkd_cli.distillation.losses.base import Sizes, StudentOutputs, TeacherOutputs
+from ctkd_cli.runtime import parallel
+from ctkd_cli.tasks.split import UNLABELLED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedModel
+
+    from ctkd_cli.distillation.schedules.base import Schedule
+    from ctkd_cli.distillation.terms import Term
+
+OnConflict = Literal["keep", "drop", "project"]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """The distillation part: lambda(t) * sum of terms, on every input. The terms' signals are
+    joined by id already: one row per row of the lesson."""
+
+    terms: tuple[Term, ...]
+    lambda_: float
+    schedule: Schedule
+    on_conflict: OnConflict = "keep"
+
+    def rows(self, rows: np.ndarray) -> list[dict[str, Tensor]]:
+        """What each term hears about a batch's examples."""
+        return [
+            {**term.signals.rows(rows), "weight": torch.from_numpy(term.weight[rows]).float()}
+            for term in self.terms
+        ]
+
+
+class Learner(nn.Module):
+    """A model with the parts of its loss: projectors, which train with it, and teachers' heads,
+    which do not."""
+
+    def __init__(
+        self, model: PreTrainedModel, teaching: Teaching | None, label_smoothing: float
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.label_smoothing = label_smoothing
+        self.on_conflict: OnConflict = teaching.on_conflict if teaching else "keep"
+        head = final_linear(model)
+        terms = teaching.terms if teaching else ()
+        self.names = [term.name for term in terms]
+        self.parts = nn.ModuleList(
+            _TermPart(term, head.in_features, head.out_features) for term in terms
+        )
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor],
+        labels: Tensor,
+        teacher: Sequence[Mapping[str, Tensor]] | None,
+        lambda_: float,
+        measure: bool,
+    ) -> dict[str, Tensor]:
+        """The loss of a batch, and what it is made of: `ce`, `kd` (the sum of the terms), and with
+        several terms `kd/NAME` for each.
+
+        inputs: of this process's rows of the batch (parallel.own_rows), all of them where there is
+        one process. labels: [B]. teacher: Teaching.rows of all B examples. measure: also
+        `kd_share` (with several terms, `kd_share/NAME`), the share of the gradient norm on the
+        features.
+        """
+        own = logits_and_features(self.model, inputs)
+        logits, features = (parallel.whole(output, len(labels)) for output in own)
+        known = labels != UNLABELLED
+        ce = nn.functional.cross_entropy(
+            logits[known].float(), labels[known], label_smoothing=self.label_smoothing
+        )
+        if teacher is None or not self.parts:
+            return {"loss": ce, "ce": ce}
+        with torch.autocast(features.device.type, enabled=False):
+            said = StudentOutputs(logits.float(), features.float(), labels)
+            kds = [part(said, heard) for part, heard in zip(self.parts, teacher, strict=True)]
+        kd = torch.stack(kds).sum()
+        training = torch.is_grad_enabled()
+        if self.on_conflict != "keep" and training and kd.requires_grad:
+            figures = self._without_conflict(ce, lambda_ * kd)
+        else:
+            figures = {"loss": ce + lambda_ * kd}
+        figures |= {"ce": ce, "kd": kd} | self._named("kd", kds)
+        if measure and training:
+            shares = gradient_shares(features, ce, [lambda_ * kd for kd in kds])
+            figures |= {"kd_share": torch.stack(shares).sum()} | self._named("kd_share", shares)
+        return figures
+
+    def _named(self, figure: str, values: Sequence[Tensor]) -> dict[str, Tensor]:
+        """A figure of each term, where there is more than one."""
+        if len(values) == 1:
+            return {}
+        return {f"{figure}/{name}": v for name, v in zip(self.names, values, strict=True)}
+
+    def _without_conflict(self, ce: Tensor, kd: Tensor) -> dict[str, Tensor]:
+        """The loss without what of the distillation gradient points against cross-entropy's.
+
+        drop: no distillation in a step in which the two gradients on the model have a negative
+        inner product (Du et al. 2018, arXiv 1812.02224). project: only its component along
+        cross-entropy's gradient is taken out (Yu et al., PCGrad, NeurIPS 2020, arXiv 2001.06782).
+        Two more backward passes.
+        """
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+
+        def gradient(term: Tensor) -> list[Tensor]:
+            found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+            filled = [
+                torch.zeros_like(p) if g is None else g
+                for g, p in zip(found, parameters, strict=True)
+            ]
+            return parallel.mean(filled)
+
+        first, second = gradient(ce), gradient(kd)
+        inner = torch.stack([(a * b).sum() for a, b in zip(first, second, strict=True)]).sum()
+        conflict = (inner < 0).float()
+        if self.on_conflict == "drop":
+            loss = ce + (1 - conflict) * kd
+        else:
+            norm = torch.stack([g.square().sum() for g in first]).sum().clamp_min(1e-12)
+            along = (inner / norm).detach()  # g_kd - (g_kd . g_ce / |g_ce|^2) g_ce
+            loss = ce + kd - conflict * along * ce
+        return {"loss": loss, "conflict": conflict}
+
+
+class _TermPart(nn.Module):
+    """A loss with its projector, and the frozen head of the teacher that it hears."""
+
+    head_weight: Tensor
+    head_bias: Tensor
+    label_map: Tensor
+    shared: Tensor
+
+    def __init__(self, term: Term, student_width: int, n_target_labels: int) -> None:
+        super().__init__()
+        self.loss = term.loss
+        n_source_labels, teacher_width = term.signals.head_weight.shape
+        self.projector = term.loss.projector(
+            Sizes(student_width, teacher_width, n_source_labels, n_target_labels)
+        )
+        for name in ("head_weight", "head_bias", "label_map", "shared"):
+            tensor = torch.as_tensor(getattr(term.signals, name))
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, said: StudentOutputs, heard: Mapping[str, Tensor]) -> Tensor:
+        """The term's value, weighted: a scalar."""
+        weight = heard["weight"]
+        teacher = TeacherOutputs(
+            **{name: tensor for name, tensor in heard.items() if name != "weight"},
+            head_weight=self.head_weight,
+            head_bias=self.head_bias,
+            label_map=self.label_map,
+            shared=self.shared,
+        )
+        value: Tensor = self.loss(said, teacher, self.projector)
+        return (weight * value).mean()
+
+
+def gradient_shares(features: Tensor, ce: Tensor, kds: Sequence[Tensor]) -> list[Tensor]:
+    """Share of each term in the sum of gradient norms on the student's features, in [0, 1]; what
+    is missing to 1 is cross-entropy's."""
+
+    def norm_of(term: Tensor) -> Tensor:
+        if not term.requires_grad:  # no example of the batch concerns it
+            return features.new_zeros(())
+        (gradient,) = torch.autograd.grad(term, features, retain_graph=True, allow_unused=True)
+        norm: Tensor = features.new_zeros(()) if gradient is None else gradient.norm()
+        return norm
+
+    norms = torch.stack([norm_of(term) for term in (ce, *kds)])
+    return list((norms / norms.sum().clamp_min(1e-12))[1:])

@@ -1,0 +1,32 @@
+"""How a model is trained, as settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ctkd_cli.settings.component import Frozen, Positive
+
+
+class Training(Frozen):
+    """How a model is trained. The budget is `steps`, or `epochs` over the inputs."""
+
+    steps: Positive | None = Field(None, description="optimiser steps; wins over epochs")
+    epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="passes over the train inputs")
+    batch_size: Positive = Field(32, description="inputs per step, labelled and unlabelled")
+    labelled_per_batch: Positive | None = Field(
+        None,
+        description="labelled inputs in each batch; default: their share of the inputs, at least "
+        "a quarter of the batch",
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the steps")
+    decay: Literal["linear", "cosine", "constant"] = "linear"
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    select: Literal["last", "best"] = Field(
+        "last", description="keep the last weights, or the best macro-F1 on validation"
+    )
+    evaluations: Positive = Field(5, description="how often validation is read when select=best")

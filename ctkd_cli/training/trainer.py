@@ -1,0 +1,319 @@
+"""The loop. Teacher and student learn in the same one: transformers' Trainer, with our batches, our
+loss and our validation. A variation is a `Lesson`, never a copy of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+
+from ctkd_cli.errors import TrainingDiverged
+from ctkd_cli.evaluation.metrics import macro_f1
+from ctkd_cli.runs.tracking import PROJECT
+from ctkd_cli.runtime import devices, interruption, memory, parallel
+from ctkd_cli.tasks.split import UNLABELLED
+from ctkd_cli.training import batches, cpu_kernels, inference
+from ctkd_cli.training.objective import Learner, Teaching
+from ctkd_cli.training.vocabulary import restricted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ctkd_cli.runs.rundir import Event, Stage
+    from ctkd_cli.runtime.devices import Device
+    from ctkd_cli.tasks.kinds.base import Encoded, Kind
+    from ctkd_cli.tasks.task import Task
+    from ctkd_cli.training.checkpoints import Checkpoints
+    from ctkd_cli.training.settings import Training
+
+SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+FORGET = 20  # steps after which pages of mapped files are let go
+NAMED = 64  # ids of a batch that a message names
+REMEDY = "try a smaller training.learning_rate or lambda"
+LOGGED = 50  # how many points of a training's curve are kept
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model learns from. labels: [N] int64, UNLABELLED where there is none. ids: of the N
+    examples, to tell which ones training broke on."""
+
+    kind: Kind
+    encoded: Encoded
+    labels: np.ndarray
+    preprocessor: Any
+    teaching: Teaching | None = None
+    validation: tuple[Encoded, np.ndarray] | None = None
+    ids: Sequence[str] = ()
+
+    def tokens(self) -> np.ndarray | None:
+        """The ids that the model will read while it learns; None where inputs are no tokens."""
+        read = [self.encoded, *([self.validation[0]] if self.validation else [])]
+        found = [self.kind.tokens(encoded, self.preprocessor) for encoded in read]
+        known = [tokens for tokens in found if tokens is not None]
+        return reduce(np.union1d, known) if known else None
+
+
+def fit(
+    model: PreTrainedModel,
+    lesson: Lesson,
+    training: Training,
+    device: Device,
+    seed: int,
+    arm: str,
+    stage: Stage,
+    checkpoints: Checkpoints,
+) -> list[Event]:
+    """Train a model in place, from the beginning or from a checkpoint; what was told of it.
+
+    Raises TrainingDiverged when the loss becomes NaN or infinite; KeyboardInterrupt when the user
+    asks for an end, after a step, when its checkpoint is kept.
+    """
+    labelled = np.flatnonzero(lesson.labels != UNLABELLED)
+    unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
+    plan = batches.plan(labelled, unlabelled, lesson.encoded.lengths, training, seed)
+    if lesson.teaching is None:
+        plan = plan.labelled_only()
+    learner = Learner(model, lesson.teaching, training.label_smoothing)
+    if parallel.world() > 1 and next(model.parameters()).is_cuda:
+        learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
+    selects = lesson.validation is not None and training.select == "best"
+    arguments = _arguments(training, device, seed, len(plan), selects)
+    with (
+        stage.remembered() as events,
+        restricted(model, lesson.tokens()),
+        stage.tracked() as (tracker, name),
+    ):
+        last = checkpoints.begin(arm, stage, events)
+        if last is None:
+            padding = round(batches.padding_share(plan, lesson.encoded.lengths), 4)
+            stage.event("batches", arm=arm, steps=len(plan), padding_share=padding)
+        arguments.output_dir = str(checkpoints.scratch)
+        arguments.run_name = name
+        arguments.report_to = [] if tracker == "none" else [tracker]
+        arguments.project = PROJECT
+        trainer = _Trainer(
+            learner,
+            arguments,
+            lesson=lesson,
+            plan=plan,
+            device=device,
+            report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
+            checkpoints=checkpoints,
+        )
+        if parallel.world() > 1:  # each process has dropout of its own
+            torch.manual_seed(seed + parallel.rank())
+        with interruption.patient(), cpu_kernels.replaced():
+            trainer.train(resume_from_checkpoint=last)
+        if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+            told = f"{arm}: the last step left weights that are not finite; {REMEDY}"
+            raise TrainingDiverged(told)
+        parallel.share_weights(learner)
+    checkpoints.end()
+    return events
+
+
+class _Trainer(Trainer):  # type: ignore[misc]
+    """transformers' Trainer, with our plan of batches, our loss and our validation."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        arguments: TrainingArguments,
+        *,
+        lesson: Lesson,
+        plan: batches.Plan,
+        device: Device,
+        report: _Reporter,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self._lesson = lesson
+        self._plan = plan
+        self._device = device
+        self._report = report
+        super().__init__(
+            learner, arguments, train_dataset=range(len(lesson.labels)),
+            callbacks=[report, checkpoints], eval_dataset=lesson.validation,
+        )  # fmt: skip
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Tensors that share their storage, as tied embeddings do, are saved each for itself."""
+        held, seen = {}, set()
+        for name, tensor in (state_dict or self.model.state_dict()).items():
+            held[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+            seen.add(tensor.data_ptr())
+        super()._save(output_dir, held)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        loader: DataLoader[Any] = DataLoader(
+            range(len(self._lesson.labels)),  # type: ignore[arg-type]
+            batch_sampler=self._plan,
+            collate_fn=self._collate,
+        )
+        if parallel.world() > 1:  # each process takes its own part of every batch
+            return loader
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def _collate(self, rows: Sequence[int]) -> dict[str, Any]:
+        lesson = self._lesson
+        encoded = [lesson.encoded.rows[row] for row in parallel.own_rows(rows)]
+        batch: dict[str, Any] = {
+            "inputs": lesson.kind.collate(encoded, lesson.preprocessor),
+            "labels": torch.from_numpy(lesson.labels[rows]),
+        }
+        if lesson.teaching is not None:
+            batch["teacher"] = lesson.teaching.rows(np.asarray(rows))
+        return batch
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        lambda_ = self._lambda()
+        terms = model(
+            inputs=inputs["inputs"],
+            labels=inputs["labels"],
+            teacher=inputs.get("teacher"),
+            lambda_=lambda_,
+            measure=self._report.is_due(self.state.global_step + 1),
+        )
+        figures = {name: float(term.detach()) for name, term in terms.items()}
+        self._report.add(figures, lambda_ if self._lesson.teaching else None)
+        self._require_finite(figures)
+        return (terms["loss"], terms) if return_outputs else terms["loss"]
+
+    def _require_finite(self, figures: Mapping[str, float]) -> None:
+        broken = [name for name, value in figures.items() if not np.isfinite(value)]
+        if not broken:
+            return
+        step = self.state.global_step
+        ids = self._lesson.ids or range(len(self._lesson.labels))
+        names = [str(ids[row]) for row in next(islice(self._plan, step, None))]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise TrainingDiverged(
+            f"{self._report.arm}, step {step + 1}: {', '.join(broken)} not finite "
+            f"({dict(figures)}); examples of this batch: {', '.join(names[:NAMED])}{more}; {REMEDY}"
+        )
+
+    def _lambda(self) -> float:
+        teaching = self._lesson.teaching
+        if teaching is None:
+            return 0.0
+        progress = self.state.global_step / max(1, len(self._plan) - 1)
+        return teaching.lambda_ * teaching.schedule(min(1.0, progress))
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """To trackers, with the terms of the objective."""
+        super().log({**logs, **self._report.figures}, *args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Validation, through the same pass as every other prediction."""
+        assert self._lesson.validation is not None
+        encoded, labels = self._lesson.validation
+        lesson = self._lesson
+        logits = inference.read(
+            self.model.model, lesson.kind, encoded, lesson.preprocessor, self._device
+        )
+        predicted = logits.argmax(axis=1)
+        metrics = {
+            "eval_macro_f1": macro_f1(labels, predicted, logits.shape[1]),
+            "eval_accuracy": float((labels == predicted).mean()),
+        }
+        self._report.validated(self.state.global_step, metrics)
+        after = self.callback_handler.on_evaluate
+        self.control: Any = after(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _Reporter(TrainerCallback):  # type: ignore[misc]
+    """Passes what happens in training on to the run's stage."""
+
+    def __init__(self, stage: Stage, arm: str, steps: int, tracks: bool) -> None:
+        self._stage = stage
+        self.arm = arm
+        self._steps = steps
+        self._every = max(1, steps // LOGGED)
+        self._tracks = tracks
+        self.figures: dict[str, float] = {}  # of the last step
+
+    def is_due(self, step: int) -> bool:
+        return step % self._every == 0 or step in (1, self._steps)
+
+    def add(self, figures: dict[str, float], lambda_: float | None) -> None:
+        self.figures = {**figures, **({} if lambda_ is None else {"lambda": lambda_})}
+
+    def validated(self, step: int, metrics: Mapping[str, float]) -> None:
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._stage.event("validated", arm=self.arm, step=step, **named)
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        step = state.global_step
+        self._stage.progress(step, self._steps, **self.figures)
+        if step % FORGET == 0:
+            memory.forget_pages()
+        if self.is_due(step):
+            scheduler = kwargs.get("lr_scheduler")
+            rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
+            self._stage.event(
+                "step", arm=self.arm, step=step, steps=self._steps, **self.figures, **rate
+            )
+            control.should_log = self._tracks
+
+
+def _arguments(
+    training: Training, device: Device, seed: int, steps: int, selecting: bool
+) -> TrainingArguments:
+    """Our settings in the Trainer's words. selecting: the best weights on validation are kept."""
+    every = max(1, steps // training.evaluations)
+    arguments = TrainingArguments(
+        max_steps=steps,
+        per_device_train_batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        warmup_steps=round(training.warmup * steps),
+        lr_scheduler_type=SCHEDULERS[training.decay],
+        max_grad_norm=training.max_grad_norm,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=devices.resolve(device).type == "cpu",
+        bf16=devices.precision(device) == "bf16",
+        eval_strategy="steps" if selecting else "no",
+        eval_steps=every,
+        save_strategy="steps" if selecting else "no",
+        save_steps=every,
+        save_total_limit=1,
+        save_only_model=True,
+        load_best_model_at_end=selecting,
+        metric_for_best_model="macro_f1" if selecting else None,
+        greater_is_better=True if selecting else None,
+        logging_strategy="no",
+        log_level_replica="error",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=devices.resolve(device).type == "cuda",
+    )
+    arguments._n_gpu = 1  # one process uses one GPU; several need torchrun
+    return arguments
+
+
+def encode_validation(task: Task, preprocessor: Any) -> tuple[Any, np.ndarray] | None:
+    """Validation as the loop wants it, None when the task has none."""
+    if len(task.validation) == 0:
+        return None
+    return task.settings.encode(task.validation.inputs, preprocessor), task.validation.labels

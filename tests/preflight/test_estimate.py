@@ -1,0 +1,66 @@
+"""What a run will cost: worked out by hand for a machine of known speed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ctkd_cli.experiment import load
+from ctkd_cli.preflight import estimate
+from ctkd_cli.settings import compose
+from ctkd_cli.tasks import task
+
+
+@pytest.fixture
+def one_flop_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "gemm_rate", lambda: 1.0)
+    monkeypatch.setattr(estimate, "EFFICIENCY", 1.0)
+    monkeypatch.setattr(estimate, "STEP_OVERHEAD", 0.0)
+
+
+def cost(*overrides: str) -> estimate.Estimate:
+    experiment = load(compose.compose(["experiment=digits", *overrides]).settings)
+    source, target = (task.load(t, 1) for t in (experiment.source, experiment.target))
+    return estimate.estimate(experiment, {"source": source}, target)
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
+def test_seconds_are_flops() -> None:
+    """A convnet of one block of 8 on 8 x 8 pixels: 9 * 1 * 8 weights, 2 FLOPs each per pixel."""
+    forward = 2 * (9 * 1 * 8) * 64
+    found = cost(
+        "teacher.channels=[8]", "student.channels=[8]", "training.steps=10",
+        "training.batch_size=16", "teacher.training.steps=5", "teacher.training.batch_size=4",
+    )  # fmt: skip
+    assert found.seconds["teacher"] == pytest.approx(3 * forward * 4 * 5)
+    n_test = 180  # a fifth of the 901 images, and of each digit
+    reading = found.seconds["student distilled"] - 3 * forward * 16 * 10
+    assert reading == pytest.approx(forward * n_test, rel=0.05)
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
+def test_the_student_alone_reads_less_than_the_distilled_one() -> None:
+    seconds = cost().seconds
+    assert 0 < seconds["student alone"] < seconds["student distilled"]
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
+def test_seeds_multiply_students_and_not_the_teacher() -> None:
+    one, three = (cost(f"seeds={n}", "controls=full").seconds for n in (1, 3))
+    for stage in ("teacher", "knowledge"):
+        assert three[stage] == pytest.approx(one[stage])
+    for stage in ("student alone", "student distilled", "control shuffled_teacher"):
+        assert three[stage] == pytest.approx(3 * one[stage])
+    for stage in ("control stilts", "control generic_teacher"):
+        assert one[stage] < three[stage] < 3 * one[stage]
+
+
+def test_memory_grows_with_the_larger_model() -> None:
+    """16 bytes for each further weight; the rest does not depend on the model."""
+    few, many = cost("teacher.channels=[8]"), cost("teacher.channels=[8,4000]")
+    assert many.memory - few.memory == pytest.approx(
+        16 * (9 * 8 + 9 * 8 * 4000 - 9 * (16 + 16 * 32)), rel=1e-6
+    )  # the student, 16 and 32 wide, is the larger one at first
+
+
+def test_the_machine_is_measured() -> None:
+    assert 1e8 < estimate.gemm_rate() < 1e15
