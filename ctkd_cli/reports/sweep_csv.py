@@ -10,7 +10,7 @@ from ctkd_cli.runs.spreadsheet import inert, write
 from ctkd_cli.sweep.job import VALIDATION
 
 if TYPE_CHECKING:
-    from ctkd_cli.sweep import Job
+    from ctkd_cli.sweep.job import Job
 
 METRICS = (
     "alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy", VALIDATION,

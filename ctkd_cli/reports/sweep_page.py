@@ -16,7 +16,7 @@ from ctkd_cli.sweep.job import NOT_BEGUN
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ctkd_cli.sweep import Sweep
+    from ctkd_cli.sweep.directory import Sweep
     from ctkd_cli.sweep.shapes import Curve
 
 GRID = "The distilled student's macro-F1 on target test, means over seeds"

@@ -18,7 +18,7 @@ from ctkd_cli.sweep.job import NOT_BEGUN, PRUNED, shortened
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ctkd_cli.sweep import Sweep
+    from ctkd_cli.sweep.directory import Sweep
     from ctkd_cli.sweep.job import Group
 
 FAILURES = 5  # jobs whose reason is shown

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.label_curve import Saved
     from ctkd_cli.evaluation.significance import Interval
-    from ctkd_cli.sweep import Sweep
+    from ctkd_cli.sweep.directory import Sweep
 
 
 def answer(sweep: Sweep) -> str:

@@ -8,10 +8,3 @@
 | watch.py | where all jobs are while they run |
 | display.py | what the user sees of that |
 """
-
-from __future__ import annotations
-
-from ctkd_cli.sweep.directory import Sweep
-from ctkd_cli.sweep.job import Job
-
-__all__ = ["Job", "Sweep"]

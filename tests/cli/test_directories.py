@@ -202,7 +202,7 @@ def test_a_sweep_is_never_written_over(ctkd: Ctkd, tmp_path: Path, stand_in: lis
 
 def test_processes_that_begin_together_share_no_directory(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ctkd_cli.directories import claim;"
+        "import sys; from pathlib import Path; from ctkd_cli.cli._directories import claim;"
         "print(claim(Path(sys.argv[1]), 'x'))"
     )
     processes = [

@@ -9,7 +9,8 @@ import pytest
 from made import job, scored
 
 from ctkd_cli.reports import sweep_plots
-from ctkd_cli.sweep import Sweep, shapes
+from ctkd_cli.sweep import shapes
+from ctkd_cli.sweep.directory import Sweep
 
 
 def four(folder: Path, validated: bool = True) -> Sweep:

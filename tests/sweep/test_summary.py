@@ -17,9 +17,10 @@ import pytest
 from made import asked, job, scored
 from rich.console import Console
 
-from ctkd_cli import sweep
 from ctkd_cli.reports import sweep_table
+from ctkd_cli.reports.sweep_summary import summarise
 from ctkd_cli.sweep import shapes
+from ctkd_cli.sweep.directory import Sweep
 from ctkd_cli.sweep.job import shortened
 from ctkd_cli.sweep.watch import Watch
 
@@ -34,7 +35,7 @@ def test_a_row_per_job_in_the_order_of_their_numbers(
 ) -> None:
     for number in (10, 2, 0):
         job(tmp_path, number, [f"lambda={number}", "seed=1"], (0.5, 0.6))
-    assert sweep.summarise(tmp_path) == []
+    assert summarise(tmp_path) == []
     found = rows(tmp_path)
     assert [row["job"] for row in found] == ["0", "2", "10"]
     assert [row["lambda"] for row in found] == ["0", "2", "10"]
@@ -49,7 +50,7 @@ def test_means_and_the_paired_interval_over_seeds(
     for number, distilled in enumerate((0.6, 0.7, 0.8)):
         job(tmp_path, number, ["lambda=1", f"seed={number}"], (0.5, distilled))
     job(tmp_path, 3, ["lambda=2", "seed=0"], (0.5, 0.4))
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     out = " ".join(capsys.readouterr().out.split())
     assert "lambda=1 3 0.500 0.700 +0.200 (-0.048 to +0.448)" in out
     assert "lambda=2 1 0.500 0.400 -0.100" in out  # one seed: no interval
@@ -60,7 +61,7 @@ def test_settings_that_all_jobs_share_are_not_repeated(
 ) -> None:
     for number, loss in enumerate(("kl", "hint")):
         job(tmp_path, number, ["experiment=smoke", f"loss={loss}"], (0.5, 0.6))
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     out = capsys.readouterr().out
     assert "loss=kl" in out
     assert "experiment=smoke" not in out
@@ -71,7 +72,7 @@ def test_failed_jobs_are_returned_and_listed_with_their_reason(
 ) -> None:
     job(tmp_path, 0, ["seed=1"], (0.5, 0.6))
     job(tmp_path, 1, ["seed=2"], None, reason="the loss became \x1b[31mNaN")
-    failed = sweep.summarise(tmp_path)
+    failed = summarise(tmp_path)
     assert [(job.name, job.reason) for job in failed] == [("1", "the loss became \x1b[31mNaN")]
     out = capsys.readouterr().out
     assert "job 1 failed: the loss became" in out
@@ -85,14 +86,14 @@ def test_overrides_with_an_equals_sign_in_their_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job(tmp_path, 0, ["+bridge.map={a: b}", "name='a=b'"], (0.5, 0.6))
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     assert rows(tmp_path)[0]["name"] == "'a=b'"
     assert rows(tmp_path)[0]["bridge.map"] == "{a: b}"
     capsys.readouterr()
 
 
 def test_a_sweep_without_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sweep.summarise(tmp_path) == []
+    assert summarise(tmp_path) == []
     assert rows(tmp_path) == []
     assert (tmp_path / "sweep.html").exists()
     capsys.readouterr()
@@ -108,7 +109,7 @@ def test_a_label_curve_tells_what_is_saved(
     ):
         typed = ["experiment=label_curve", f"target.labels_per_class={given}"]
         scored(tmp_path, number, typed, [alone, alone], [0.8, 0.8], labels=spent)
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     out = " ".join(capsys.readouterr().out.split())
     assert "4 labels per class, distilled: macro-F1 0.800; alone needs 32" in out
     assert "8.0 times as many" in out
@@ -123,10 +124,10 @@ def test_a_number_that_is_swept_over_has_a_curve(
 ) -> None:
     for number, value in enumerate(("1", "0", "0.3")):
         scored(tmp_path, number, [f"lambda={value}"], [0.5, 0.6], [0.6, 0.7 + number / 100])
-    (found,) = shapes.curves(sweep.Sweep(tmp_path))
+    (found,) = shapes.curves(Sweep(tmp_path))
     assert (found.axis, found.at, found.saved) == ("lambda", (0.0, 0.3, 1.0), ())
     assert found.scores["distilled"] == {1: [0.6, 0.6, 0.6], 2: [0.71, 0.72, 0.7]}
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     assert "Labels saved" not in (tmp_path / "sweep.html").read_text()
     capsys.readouterr()
 
@@ -134,8 +135,8 @@ def test_a_number_that_is_swept_over_has_a_curve(
 def test_names_have_no_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, loss in enumerate(("kl", "hint", "sp")):
         scored(tmp_path, number, [f"loss={loss}"], [0.5], [0.6])
-    sweep.summarise(tmp_path)
-    assert shapes.curves(sweep.Sweep(tmp_path)) == []
+    summarise(tmp_path)
+    assert shapes.curves(Sweep(tmp_path)) == []
     assert list(tmp_path.glob("*.png")) == []
     capsys.readouterr()
 
@@ -144,7 +145,7 @@ def test_the_page_is_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     scored(tmp_path, 0, ["name=<script>alert(1)</script>"], [0.5], [0.6])
     scored(tmp_path, 1, ["name=b"], [0.5], [0.6])
     job(tmp_path, 2, ["name=c"], None, reason="<img src=x onerror=alert(1)>")
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     page = (tmp_path / "sweep.html").read_text()
     assert page.count("<script") == 1  # our own
     assert "alert(1)</script" not in page
@@ -162,8 +163,8 @@ def test_validation_chooses_and_test_is_told_beside_it(
     ):
         typed = [f"lambda={value}", f"seed={seed}"]
         job(tmp_path, number, typed, (0.5, test), validation=validation)
-    sweep.summarise(tmp_path)
-    found = sweep.Sweep(tmp_path)
+    summarise(tmp_path)
+    found = Sweep(tmp_path)
     assert found.best is not None
     assert found.best.name == "lambda=1"
     assert found.best.validation == pytest.approx(0.8)
@@ -185,8 +186,8 @@ def test_without_validation_nothing_is_chosen(
 ) -> None:
     job(tmp_path, 0, ["lambda=1"], (0.5, 0.6), validation=first)
     job(tmp_path, 1, ["lambda=2"], (0.5, 0.9))
-    sweep.summarise(tmp_path)
-    assert sweep.Sweep(tmp_path).best is None
+    summarise(tmp_path)
+    assert Sweep(tmp_path).best is None
     out = " ".join(capsys.readouterr().out.split())
     page = (tmp_path / "sweep.html").read_text()
     for told in (out, page):
@@ -202,7 +203,7 @@ def test_settings_as_good_on_validation_are_counted(
 ) -> None:
     for number in range(3):
         job(tmp_path, number, [f"lambda={number}"], (0.5, 0.6), validation=min(0.8, 0.7 + number))
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     out = " ".join(capsys.readouterr().out.split())
     assert "among 3 settings (tied with 1 more): lambda=1." in out
 
@@ -215,7 +216,7 @@ def test_jobs_that_never_began_and_those_that_were_killed(
     dead = subprocess.Popen(["true"])
     dead.wait()
     job(tmp_path, 1, ["seed=2"], None, status="running", pid=dead.pid, host=socket.gethostname())
-    failed = sweep.summarise(tmp_path)
+    failed = summarise(tmp_path)
     assert [(each.name, each.status) for each in failed] == [("1", "killed"), ("2", "not begun")]
     assert f"process {dead.pid} is gone" in failed[0].reason
     assert [row["status"] for row in rows(tmp_path)] == ["complete", "killed", "not begun"]
@@ -236,7 +237,7 @@ def test_folders_that_the_user_has_named_are_matched_with_no_number(
     asked(tmp_path, [["seed=1"], ["seed=2"]])
     job(tmp_path, 0, ["seed=1"], (0.5, 0.6))
     (tmp_path / "0").rename(tmp_path / "first")
-    assert sweep.summarise(tmp_path) == []
+    assert summarise(tmp_path) == []
     assert [row["job"] for row in rows(tmp_path)] == ["first"]
     capsys.readouterr()
 
@@ -250,7 +251,7 @@ def test_damaged_files_of_a_sweep_stop_nothing(
     (tmp_path / "sweep.yaml").write_text(content)
     (tmp_path / "0" / "overrides.yaml").write_text(content)
     (tmp_path / "1" / "metrics.json").write_text("{")
-    (failed,) = sweep.summarise(tmp_path)
+    (failed,) = summarise(tmp_path)
     assert (failed.name, failed.status) == ("1", "damaged")
     assert Watch(tmp_path, None).look()[0].status == "complete"
     capsys.readouterr()
@@ -261,7 +262,7 @@ def test_what_a_spreadsheet_would_run_is_text_in_the_csv(
 ) -> None:
     typed = ["name==1+1", "lambda=-0.5", "note=@cmd", "+more=-x", "last=1e-5"]
     job(tmp_path, 0, typed, None, reason="=HYPERLINK(1)")
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     (row,) = rows(tmp_path)
     assert row["name"] == "'=1+1"
     assert row["note"] == "'@cmd"
@@ -278,7 +279,7 @@ def test_the_table_breaks_no_setting(tmp_path: Path, width: int, fits: str) -> N
             typed = [f"loss={loss}", f"lambda={number}", f"teacher.training.learning_rate={rate}"]
             job(tmp_path, 2 * number + other, typed, (0.5, 0.6), validation=0.7)
     stream = io.StringIO()
-    sweep_table.show(sweep.Sweep(tmp_path), Console(file=stream, width=width))
+    sweep_table.show(Sweep(tmp_path), Console(file=stream, width=width))
     lines = stream.getvalue().splitlines()
     assert any(line.strip().startswith(fits) for line in lines)
     assert all(len(line) <= width for line in lines if "/sweep." not in line)
@@ -304,7 +305,7 @@ def test_two_hundred_jobs_are_soon_told(tmp_path: Path, capsys: pytest.CaptureFi
                 validation=score, seed=seed,
             )  # fmt: skip
     began = time.monotonic()
-    sweep.summarise(tmp_path)
+    summarise(tmp_path)
     assert time.monotonic() - began < 20  # seconds; 3 on a quiet machine
     page = (tmp_path / "sweep.html").read_text()
     assert len(page) < 1_000_000
@@ -322,7 +323,7 @@ def test_an_experiment_may_name_what_it_runs_over(
     code, out, err = ctkd("run", *free, "experiment=label_curve", "seeds=2", "training.steps=2")
     assert code == 0, err
     (directory,) = Path("outputs").iterdir()
-    found = sweep.Sweep(directory)
+    found = Sweep(directory)
     given = [job.settings["target.labels_per_class"] for job in found.jobs]
     assert given == ["4", "8", "16", "32", "64", "128", "null"]
     assert all(set(job.of_seeds("alone")) == {1, 2} for job in found.jobs)
