@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 a run failed; 2 bad input; 3 a sweep finished with failed 
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -30,6 +31,7 @@ from ctkd_cli.runs.printable import printable_lines
 from ctkd_cli.runtime import parallel
 from ctkd_cli.settings.credentials import redacted
 
+PATIENCE = 10.0  # seconds; torchrun ends all processes when one has ended
 OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 app = typer.Typer(
@@ -85,7 +87,8 @@ def _options(
 def _explain(error: Exception) -> int:
     """Say on stderr what went wrong; the exit code that goes with it."""
     if isinstance(error, InputError) and not parallel.is_main():
-        return error.exit_code  # the first process says the same
+        time.sleep(PATIENCE)  # the first process says the same; torchrun ends this one when it has
+        return error.exit_code
     if isinstance(error, CtkdError):
         _say(f"error: {error}")
         return error.exit_code

@@ -131,7 +131,7 @@ class Experiment(Frozen):
             )
             # A part that could not be resolved is plain data, and has been reported.
             if isinstance(task, Kind) and isinstance(model, Backbone)
-            if task.kind not in model.reads
+            if task.modality not in model.reads
         ]
         if problems:
             raise Refused(*dict.fromkeys(problems))

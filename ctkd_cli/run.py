@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
-from ctkd_cli.arms import ablation, controls, record, student
-from ctkd_cli.arms import sources as source_side
-from ctkd_cli.arms.crossing import Crossing, cross
+from ctkd_cli.arms import ablation, controls, efficiency, record
+from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
+from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import knowledge_key, target_pool
-from ctkd_cli.arms.teacher import Teacher, arm_of, listen
+from ctkd_cli.arms.sources import ask_teachers
+from ctkd_cli.arms.student import Arm, train_arm
+from ctkd_cli.arms.teacher import Teacher, extract_knowledge
 from ctkd_cli.cache import eviction, pins
 from ctkd_cli.cache.entries import link_tree
-from ctkd_cli.distillation.terms import Voice
 from ctkd_cli.errors import RunFailed
 from ctkd_cli.evaluation import predictions
 from ctkd_cli.evaluation.arm_names import ON_TARGET, WITHOUT
-from ctkd_cli.evaluation.efficiency import side_by_side
 from ctkd_cli.runs import console
 from ctkd_cli.runs.pruning import Pruned
 from ctkd_cli.runs.rundir import RunDirectory, Turn
@@ -35,11 +35,14 @@ from ctkd_cli.runtime import devices, interruption, memory, parallel
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ctkd_cli.evaluation.efficiency import Efficiency
+    from ctkd_cli.arms.efficiency import Efficiency
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.preflight.checks import Admitted
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
+
+Teachers = Mapping[str, tuple[Teacher, "Knowledge"]]  # by source, with what each said
 
 
 def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
@@ -56,68 +59,70 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
         record.provenance(rundir, experiment, overrides)
         pool = partial(target_pool, *targets)
         memory.give_back()
-        heard = source_side.hear(experiment, taught, pool(), rundir)
-        said = list(_teachers_say(experiment, taught, heard, rundir))
-        classroom = None
+        teachers = ask_teachers(experiment, taught, pool(), rundir)
+        answers = list(_teachers_on_their_own_tasks(experiment, taught, teachers, rundir))
+        encoded = None
         for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
             with rundir.turn(Turn(turn.seed, position, len(turns))):
-                classroom = student.Classroom.open(turn, target, classroom)
-                said += _taught(classroom, sources, taught, heard, pool, rundir)
+                encoded = EncodedTask.of(target, turn.student, turn.device, encoded)
+                answers += _one_seed(turn, encoded, sources, taught, teachers, pool, rundir)
         metrics: Mapping[str, float] = {}
         with rundir.stage("evaluation"):
             if parallel.is_main():
                 with parallel.alone():
-                    predictions.write(rundir.path / "predictions.parquet", said)
+                    predictions.write(rundir.path / "predictions.parquet", answers)
                     metrics = reports.write_reports(rundir.path)
     return parallel.share(metrics)
 
 
-def _teachers_say(
+def _teachers_on_their_own_tasks(
     experiment: Experiment,
     taught: Mapping[str, Task],
-    heard: Mapping[str, tuple[Teacher, Voice]],
+    teachers: Teachers,
     rundir: RunDirectory,
 ) -> Iterator[pa.Table]:
-    """Each teacher on its own task."""
-    for name, (teacher, _) in heard.items():
-        source, title = taught[name], arm_of(name if len(heard) > 1 else "")
-        record.facts(rundir, "source", source, teacher.truncated, name=name, arm=title)
-        record.on_validation(rundir, title, teacher.validation_logits, source.validation.labels)
-        yield predictions.table(title, experiment.teacher.seed, source, teacher.test_logits)
+    """Each teacher on its source's test split."""
+    for name, (teacher, _) in teachers.items():
+        source = taught[name]
+        record.facts(rundir, "source", source, teacher.truncated, name=name, arm=teacher.arm)
+        record.on_validation(rundir, teacher.arm, source, teacher.validation_logits)
+        yield predictions.table(teacher.arm, experiment.teacher.seed, source, teacher.test_logits)
 
 
-def _taught(
-    classroom: student.Classroom,
+def _one_seed(
+    experiment: Experiment,
+    encoded: EncodedTask,
     sources: Mapping[str, Task],
     taught: Mapping[str, Task],
-    heard: Mapping[str, tuple[Teacher, Voice]],
+    teachers: Teachers,
     pool: Callable[[], Split],
     rundir: RunDirectory,
 ) -> Iterator[pa.Table]:
-    """One seed: what crosses the bridge, and every arm on target test."""
-    experiment, target = classroom.experiment, classroom.target
+    """The teachers through the bridge, and every arm, on target test."""
+    target = encoded.task
     first = rundir.is_first_turn
     if first:
-        record.facts(rundir, "target", target, classroom.truncated())
-    voices = [voice for _, voice in heard.values()]
-    crossing = cross(experiment, target, voices)
+        record.facts(rundir, "target", target, encoded.truncated)
+    knowledge = [said for _, said in teachers.values()]
+    bridged = apply_bridge(experiment, target, knowledge)
     memory.give_back()
-    record.crossing(rundir, crossing)
-    record.hints(rundir, target, voices)
-    yield _through_the_bridge(experiment, target, heard, crossing, rundir)
+    record.bridge(rundir, bridged)
+    record.hints(rundir, target, knowledge)
+    yield _through_the_bridge(experiment, target, teachers, bridged, rundir)
 
-    students = (student.Arm("alone"), student.Arm("distilled", **crossing.as_heard))
-    without = ablation.leave_one_out(experiment, sources, target, pool, voices, rundir)
-    others = controls.of(experiment, taught, target, pool, crossing, rundir)
-    for arm in chain(students, without, others):
-        said = arm
-        if isinstance(said, student.Arm):
-            said = classroom.outcome(said, rundir, keep_model=first and arm.name == "distilled")
-        record.on_validation(rundir, said.name, said.validation, target.validation.labels)
-        if said.folder is not None and parallel.is_main():
+    train = partial(train_arm, experiment, encoded, rundir)
+    distilled = Arm("distilled", terms=bridged.terms, taught=bridged.key)
+    outputs = chain(
+        (train(arm, keep_model=first and arm is distilled) for arm in (Arm("alone"), distilled)),
+        map(train, ablation.leave_one_out(experiment, sources, target, pool, knowledge, rundir)),
+        controls.Controls(experiment, taught, target, pool, bridged, rundir, train).outputs(),
+    )
+    for arm in outputs:
+        record.on_validation(rundir, arm.name, target, arm.validation)
+        if arm.folder is not None and parallel.is_main():
             with parallel.alone():
-                _keep_and_time(classroom, said.folder, heard, rundir)
-        yield predictions.table(said.name, experiment.seed, target, said.logits)
+                _keep_and_time(experiment, encoded, arm.folder, teachers, rundir)
+        yield predictions.table(arm.name, experiment.seed, target, arm.logits)
 
 
 # What using a teacher and a student costs, as this process measured it. Their sizes decide it and
@@ -126,40 +131,41 @@ _costs: dict[tuple[str, ...], Mapping[str, Efficiency]] = {}
 
 
 def _keep_and_time(
-    classroom: student.Classroom,
+    experiment: Experiment,
+    encoded: EncodedTask,
     student: Path,
-    heard: Mapping[str, tuple[Teacher, Voice]],
+    teachers: Teachers,
     rundir: RunDirectory,
 ) -> None:
     """The student that is handed over, and what it costs beside its teacher."""
-    experiment, target = classroom.experiment, classroom.target
+    target = encoded.task
     link_tree(student, rundir.path / "student")
-    (teacher, _), *_ = heard.values()
+    (teacher, _), *_ = teachers.values()
     read = knowledge_key(experiment, teacher.key, target.test)
     sizes = (experiment.student.fingerprint(), str(len(target.labels)))
     key = (read, *sizes, experiment.device.model_dump_json())
     if key not in _costs:
         candidates = {
             "teacher": teacher.candidate(experiment, target.test),
-            "student": classroom.candidate(student),
+            "student": encoded.candidate(student),
         }
-        _costs[key] = side_by_side(candidates, target.settings, experiment.device)
+        _costs[key] = efficiency.side_by_side(candidates)
     record.efficiency(rundir, _costs[key])
 
 
 def _through_the_bridge(
     experiment: Experiment,
     target: Task,
-    heard: Mapping[str, tuple[Teacher, Voice]],
-    crossing: Crossing,
+    teachers: Teachers,
+    bridged: BridgedKnowledge,
     rundir: RunDirectory,
 ) -> pa.Table:
     """What the teachers themselves say of target test, in the target's labels."""
     of_test = {
-        name: listen(experiment, teacher, target.test, rundir, of_test=True)
-        for name, (teacher, _) in heard.items()
+        name: extract_knowledge(experiment, teacher, target.test, rundir, of_test=True)
+        for name, (teacher, _) in teachers.items()
     }
-    logits = crossing.opinion(of_test, target.test.ids)
+    logits = bridged.opinion(of_test, target.test)
     return predictions.table(ON_TARGET, experiment.seed, target, logits)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ctkd_cli.arms.crossing import cross
-from ctkd_cli.arms.sources import hear, taught
+from ctkd_cli.arms.bridged_knowledge import apply_bridge
+from ctkd_cli.arms.sources import ask_teachers, taught
 from ctkd_cli.arms.student import Arm
-from ctkd_cli.distillation.terms import Voice
 from ctkd_cli.evaluation.arm_names import WITHOUT
 
 if TYPE_CHECKING:
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory
     from ctkd_cli.tasks.split import Split
@@ -23,17 +23,18 @@ def leave_one_out(
     sources: Mapping[str, Task],
     target: Task,
     pool: Callable[[], Split],
-    voices: Sequence[Voice],
+    teachers: Sequence[Knowledge],
     rundir: RunDirectory,
 ) -> Iterator[Arm]:
-    """An arm `without_NAME` for each source, where there are several. `voices` are those of the
-    teachers that the run has; merged sources need another teacher without the one left out."""
+    """An arm `without_NAME` for each source, where there are several. `teachers` are those that the
+    run has; merged sources need another teacher without the one left out."""
     if len(sources) < 2:
         return
     for left_out in sources:
-        rest = [voice for voice in voices if voice.name != left_out]
+        rest = [each for each in teachers if each.teacher != left_out]
         if experiment.fusion == "merge":
             others = {name: task for name, task in sources.items() if name != left_out}
-            heard = hear(experiment, taught(experiment, others), pool(), rundir)
-            rest = [voice for _, voice in heard.values()]
-        yield Arm(f"{WITHOUT}{left_out}", **cross(experiment, target, rest).as_heard)
+            asked = ask_teachers(experiment, taught(experiment, others), pool(), rundir)
+            rest = [each for _, each in asked.values()]
+        bridged = apply_bridge(experiment, target, rest)
+        yield Arm(f"{WITHOUT}{left_out}", terms=bridged.terms, taught=bridged.key)

@@ -20,7 +20,7 @@ The last two train no student: their model at test time is as large as the teach
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,20 +28,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import transformers
 
-from ctkd_cli.arms.crossing import Crossing, cross
+from ctkd_cli.arms.bridged_knowledge import apply_bridge, positions_of, with_probe
+from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.keys import stilts_key
-from ctkd_cli.arms.sources import hear, merge
-from ctkd_cli.arms.student import Answered, Arm
-from ctkd_cli.arms.teacher import listen
+from ctkd_cli.arms.sources import ask_teachers, merge
+from ctkd_cli.arms.student import Arm, ArmOutputs
+from ctkd_cli.arms.teacher import extract_knowledge
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.probe import linear_probe
-from ctkd_cli.distillation.terms import Term
+from ctkd_cli.distillation.signals import Joined
 from ctkd_cli.evaluation.arm_names import STILTS_DISTILLED
-from ctkd_cli.runtime import devices
 from ctkd_cli.training.checkpoints import Checkpoints, trained
-from ctkd_cli.training.trainer import Lesson, encode_validation, fit
 
 if TYPE_CHECKING:
+    from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge
     from ctkd_cli.arms.keys import Variant
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
@@ -54,34 +54,76 @@ TEACHERS: dict[str, Variant] = {"generic_teacher": "generic", "random_teacher": 
 PROBED: dict[str, Variant] = {"probe": "trained", "features": "generic"}
 
 
-def of(
-    experiment: Experiment,
-    sources: Mapping[str, Task],
-    target: Task,
-    pool: Callable[[], Split],
-    crossing: Crossing,
-    rundir: RunDirectory,
-) -> Iterator[Arm | Answered]:
-    """The control arms that an experiment asks for, each made ready when its turn comes. `sources`
-    have a teacher each, which said what came over in `crossing` of the inputs that `pool` makes."""
-    for name in experiment.controls.arms:
-        arm = Arm(name, "control")
-        if name in ("stilts", STILTS_DISTILLED):
-            source = merge(sources) if len(sources) > 1 else next(iter(sources.values()))
-            start = _taught_the_source(experiment, source, rundir)
-            hears = crossing.as_heard if name == STILTS_DISTILLED else {}
-            yield replace(arm, start=start, **hears)
-        elif name == "shuffled_teacher":
-            key = content_key("shuffled", crossing.key, experiment.seed)
-            yield replace(arm, terms=shuffle(crossing.terms, experiment.seed), hears=key)
-        elif name == "label_smoothing":
-            yield replace(arm, label_smoothing=SMOOTHING)
-        elif name in PROBED:
-            yield _probe(experiment, sources, target, pool, rundir, name)
-        else:
-            heard = hear(experiment, sources, pool(), rundir, TEACHERS[name])
-            voices = [voice.probed(target) for _, voice in heard.values()]
-            yield replace(arm, **cross(experiment, target, voices).as_heard)
+@dataclass(frozen=True)
+class Controls:
+    """What the controls of one seed are made of. sources: the tasks that have a teacher each;
+    bridged: what these said of the inputs that `pool` makes; train: an arm's training."""
+
+    experiment: Experiment
+    sources: Mapping[str, Task]
+    target: Task
+    pool: Callable[[], Split]
+    bridged: BridgedKnowledge
+    rundir: RunDirectory
+    train: Callable[[Arm], ArmOutputs]
+
+    def outputs(self) -> Iterator[ArmOutputs]:
+        """Of the controls that the experiment asks for, one after the other."""
+        for name in self.experiment.controls.arms:
+            if name in PROBED:
+                yield self._probe(name)
+            else:
+                yield self.train(self._arm(name))
+
+    def _arm(self, name: str) -> Arm:
+        bridged, seed = self.bridged, self.experiment.seed
+        if name == "label_smoothing":
+            return Arm(name, "control", label_smoothing=SMOOTHING)
+        if name == "stilts":
+            return Arm(name, "control", start=self._taught_the_source())
+        if name == STILTS_DISTILLED:
+            start = self._taught_the_source()
+            return Arm(name, "control", bridged.terms, bridged.key, start)
+        if name == "shuffled_teacher":
+            order = np.random.default_rng([seed, 5]).permutation(len(self.target.train))
+            key = content_key("shuffled", bridged.key, seed)
+            return Arm(name, "control", bridged.terms.shuffled(order), key)
+        asked = ask_teachers(
+            self.experiment, self.sources, self.pool(), self.rundir, TEACHERS[name]
+        )
+        probed = [with_probe(knowledge, self.target) for _, knowledge in asked.values()]
+        others = apply_bridge(self.experiment, self.target, probed)
+        return Arm(name, "control", others.terms, others.key)
+
+    def _probe(self, name: str) -> ArmOutputs:
+        """A linear probe on what teachers see in the test inputs, their features side by side."""
+        experiment, rundir, target = self.experiment, self.rundir, self.target
+        asked = ask_teachers(experiment, self.sources, self.pool(), rundir, PROBED[name])
+        joined, of_test = [], []
+        for teacher, knowledge in asked.values():
+            joined.append(Joined.of(knowledge, target.train.ids, target.train.labels))
+            said = extract_knowledge(experiment, teacher, target.test, rundir)
+            rows, _ = positions_of(said, target.test)
+            of_test.append(said.features[rows])
+        with rundir.stage("control", name):
+            _, _, gold = joined[0].known
+            features = [each.knowledge.features[each.known[1]] for each in joined]
+            pieces = (np.concatenate(each, axis=1) for each in zip(*joined, strict=True))
+            fit = linear_probe(pieces, len(target.labels))
+            weight, bias = fit(np.concatenate(features, axis=1), gold).as_head()
+            logits = np.concatenate(of_test, axis=1) @ weight.T + bias
+        return ArmOutputs(name, logits)
+
+    def _taught_the_source(self) -> Path:
+        """A student that has learnt the source task, with the teacher's own budget; kept, since
+        seeds of the target task share it."""
+        sources = self.sources
+        source = merge(sources) if len(sources) > 1 else next(iter(sources.values()))
+        with self.rundir.stage("control", SOURCE_ARM) as stage:
+            make = partial(_teach_the_source, self.experiment, source, stage)
+            key = stilts_key(self.experiment, source)
+            folder, _ = trained("students", key, stage, make)
+        return folder / "model"
 
 
 def stages(name: str) -> list[str]:
@@ -93,61 +135,12 @@ def stages(name: str) -> list[str]:
     return [*made, f"control {name}"]
 
 
-def shuffle(terms: tuple[Term, ...], seed: int) -> tuple[Term, ...]:
-    """The same things said, each of another example."""
-    order = np.random.default_rng([seed, 5]).permutation(len(terms[0].weight))
-    return tuple(
-        replace(term, signals=term.signals.permuted(order), weight=term.weight[order])
-        for term in terms
-    )
-
-
-def _probe(
-    experiment: Experiment,
-    sources: Mapping[str, Task],
-    target: Task,
-    pool: Callable[[], Split],
-    rundir: RunDirectory,
-    name: str,
-) -> Answered:
-    """A linear probe on what teachers see in the test inputs, their features side by side."""
-    heard = hear(experiment, sources, pool(), rundir, PROBED[name])
-    train, test = [], []
-    for teacher, voice in heard.values():
-        train.append(voice.knowledge.of(target.train.ids)[1][:])
-        of_test = listen(experiment, teacher, target.test, rundir)
-        test.append(of_test.of(target.test.ids)[1][:])
-    with rundir.stage("control", name):
-        probe = linear_probe(np.concatenate(train, axis=1), target.train.labels)
-        logits = np.concatenate(test, axis=1) @ probe.weight.T + probe.bias
-    return Answered(name, logits)
-
-
-def _taught_the_source(experiment: Experiment, source: Task, rundir: RunDirectory) -> Path:
-    """A student that has learnt the source task, with the teacher's own budget; kept, since seeds
-    of the target task share it."""
-    with rundir.stage("control", SOURCE_ARM) as stage:
-        make = partial(_teach_the_source, experiment, source, stage)
-        folder, _ = trained("students", stilts_key(experiment, source), stage, make)
-    return folder / "model"
-
-
 def _teach_the_source(
     experiment: Experiment, source: Task, stage: Stage, folder: Path, checkpoints: Checkpoints
 ) -> None:
-    student, seed = experiment.student, experiment.teacher.seed
-    preprocessor = student.preprocessor()
-    transformers.set_seed(seed)
-    model = student.build(source.labels).to(devices.resolve(experiment.device))
-    encoded = source.settings.encode(source.train.inputs, preprocessor)
-    lesson = Lesson(
-        source.settings,
-        encoded,
-        source.train.labels,
-        preprocessor,
-        validation=encode_validation(source, preprocessor),
-        ids=source.train.ids,
-    )
-    training = experiment.teacher.training
-    fit(model, lesson, training, experiment.device, seed, SOURCE_ARM, stage, checkpoints)
-    model.save_pretrained(folder / "model")
+    student, teacher = experiment.student, experiment.teacher
+    transformers.set_seed(teacher.seed)
+    encoded = EncodedTask.of(source, student, experiment.device)
+    loaded = encoded.load(student.build(source.labels, source.settings))
+    encoded.fit(loaded, teacher.training, teacher.seed, SOURCE_ARM, stage, checkpoints)
+    save(loaded, folder / "model")

@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ctkd_cli.arms.crossing import Crossing
 from ctkd_cli.distillation.bridges.base import stacked
-from ctkd_cli.distillation.terms import Voice, hint_of
+from ctkd_cli.distillation.terms import hint_of
+from ctkd_cli.evaluation import metrics
 from ctkd_cli.evaluation.calibration import fit_temperature
-from ctkd_cli.evaluation.metrics import macro_f1
 from ctkd_cli.runs import environment
 from ctkd_cli.runs.rundir import RunDirectory, write_atomically
 from ctkd_cli.settings.config_files import user_config_dir
+from ctkd_cli.tasks.positions import UNLABELLED
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ctkd_cli.evaluation.efficiency import Efficiency
+    from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge
+    from ctkd_cli.arms.efficiency import Efficiency
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.tasks.task import Task
 
@@ -63,17 +65,17 @@ def facts(
     )
 
 
-def crossing(rundir: RunDirectory, found: Crossing) -> None:
+def bridge(rundir: RunDirectory, bridged: BridgedKnowledge) -> None:
     """How labels were bridged; label_map.csv is the first seed's, whose student is kept."""
-    label_map = stacked(found.label_maps)
+    label_map = stacked(bridged.label_maps)
     rundir.event(
         "bridge",
         "done",
         coverage=label_map.coverage,
         entropy=label_map.entropy.tolist(),
         hash=label_map.hash(),
-        shares=found.shares,
-        weights={term.name: float(term.weight.mean()) for term in found.terms},
+        shares=bridged.shares,
+        weights=bridged.weights,
     )
     if (file := rundir.path / "label_map.csv").exists():
         return
@@ -84,29 +86,24 @@ def crossing(rundir: RunDirectory, found: Crossing) -> None:
         rundir.note(f"target labels that no source label leads to: {', '.join(unreached)}")
 
 
-def hints(rundir: RunDirectory, target: Task, voices: Sequence[Voice]) -> None:
+def hints(rundir: RunDirectory, target: Task, teachers: Sequence[Knowledge]) -> None:
     """Whether the teachers' words fit the target's labels, before any student has heard them."""
-    for voice in voices:
-        found = hint_of(voice, target)
-        rundir.event("transfer", "hint", name=voice.name, **asdict(found))
+    for knowledge in teachers:
+        found = hint_of(knowledge, target)
+        rundir.event("transfer", "hint", name=knowledge.teacher, **asdict(found))
 
 
-def on_validation(
-    rundir: RunDirectory, arm: str, logits: np.ndarray | None, gold: np.ndarray
-) -> None:
-    """An arm's scores on validation and the temperature fitted there; logits: [N, K], gold: [N].
-    Without validation there is nothing to tell."""
-    if logits is None or not len(gold):
+def on_validation(rundir: RunDirectory, arm: str, task: Task, logits: np.ndarray | None) -> None:
+    """An arm's scores on its task's validation split and the temperature fitted there; logits: [S,
+    K]. Without validation there is nothing to tell."""
+    labels = task.validation.labels
+    if logits is None or not len(labels):
         return
-    predicted = logits.argmax(axis=1)
-    rundir.event(
-        "evaluation",
-        "validation",
-        arm=arm,
-        macro_f1=macro_f1(gold, predicted, logits.shape[1]),
-        accuracy=float((predicted == gold).mean()),
-    )
-    rundir.event("evaluation", "temperature", arm=arm, value=fit_temperature(logits, gold))
+    scores = metrics.on_validation(task.settings, task.labels, labels, logits)
+    rundir.event("evaluation", "validation", arm=arm, **scores)
+    known = labels.values != UNLABELLED
+    temperature = fit_temperature(logits[known], labels.values[known])
+    rundir.event("evaluation", "temperature", arm=arm, value=temperature)
 
 
 def efficiency(rundir: RunDirectory, measured: Mapping[str, Efficiency]) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctkd_cli.arms.keys import knowledge_key
-from ctkd_cli.distillation.terms import Voice
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.tasks import task as tasks
-from ctkd_cli.tasks.split import UNLABELLED, Split, concatenate, fingerprint
+from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 from ctkd_cli.tasks.task import Task
 
 if TYPE_CHECKING:
     from ctkd_cli.arms.keys import Variant
     from ctkd_cli.arms.teacher import Teacher
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory
 
@@ -45,23 +45,21 @@ def taught(experiment: Experiment, sources: Mapping[str, Task]) -> dict[str, Tas
     return {SINGLE: merge(sources)}
 
 
-def hear(
+def ask_teachers(
     experiment: Experiment,
     sources: Mapping[str, Task],
     inputs: Split,
     rundir: RunDirectory,
     variant: Variant = "trained",
-) -> dict[str, tuple[Teacher, Voice]]:
+) -> dict[str, tuple[Teacher, Knowledge]]:
     """A teacher for each task, and what it says of target inputs."""
-    from ctkd_cli.arms import teacher as teachers
+    from ctkd_cli.arms.teacher import extract_knowledge, load_teacher
 
+    several = len(sources) > 1
     found = {}
     for name, source in sources.items():
-        called = name if len(sources) > 1 else ""
-        teacher = teachers.prepare(experiment, source, rundir, variant, called)
-        knowledge = teachers.listen(experiment, teacher, inputs, rundir)
-        key = knowledge_key(experiment, teacher.key, inputs)
-        found[name] = teacher, Voice(name, source.labels, knowledge, key)
+        teacher = load_teacher(experiment, name, source, rundir, variant, named=several)
+        found[name] = teacher, extract_knowledge(experiment, teacher, inputs, rundir)
     return found
 
 
@@ -110,6 +108,6 @@ def merge(sources: Mapping[str, Task]) -> Task:
 
 def _renamed(split: Split, name: str, task: Task, labels: tuple[str, ...]) -> Split:
     """A source's split with ids of its own and label numbers of the merged task."""
-    numbers = np.array([*(labels.index(label) for label in task.labels), UNLABELLED])
+    numbers = [labels.index(label) for label in task.labels]
     ids = split.ids.prefixed(f"{name}/")
-    return Split(ids, split.inputs, numbers[split.labels], split.keys)
+    return replace(split, ids=ids, labels=split.labels.renumbered(numbers))

@@ -11,44 +11,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 import transformers
 
+from ctkd_cli.arms.encoded_task import EncodedTask, logits_of, save
 from ctkd_cli.arms.keys import Variant, knowledge_key, teacher_key
-from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.cache.entries import Cache
 from ctkd_cli.distillation import knowledge
-from ctkd_cli.distillation.knowledge import Knowledge
-from ctkd_cli.evaluation.efficiency import Candidate
+from ctkd_cli.distillation.knowledge import Head, Knowledge
 from ctkd_cli.runtime import devices
-from ctkd_cli.tasks.split import Split
-from ctkd_cli.tasks.task import Task
 from ctkd_cli.training import inference
 from ctkd_cli.training.checkpoints import Checkpoints, trained
-from ctkd_cli.training.trainer import Lesson, encode_validation, fit
+from ctkd_cli.training.inference import LoadedModel
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
+    from ctkd_cli.arms.efficiency import Candidate
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
-    from ctkd_cli.tasks.kinds.base import Kind
+    from ctkd_cli.tasks.split import Split
+    from ctkd_cli.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained teacher in the cache. test_logits: [N, K_S] on the source task's test split."""
+    """A trained teacher in the cache. source: the name of what it knows; labels: its own; variant:
+    the control that it serves. test_logits: [S, K_S] on the source task's test split."""
 
     key: str
     folder: Path
-    arm: str = ""  # the source that it knows and the control that it serves, if they need telling
+    source: str
+    labels: tuple[str, ...]
+    named: bool = False  # whether its source needs telling, among several
+    variant: Variant = "trained"
+
+    @property
+    def arm(self) -> str:
+        """The arm that it is on its own task."""
+        return arm_of(self.source if self.named else "")
+
+    @property
+    def title(self) -> str:
+        """What tells its stages from those of others."""
+        words = (self.source if self.named else "", self.variant)
+        return " ".join(word for word in words if word not in ("", "trained"))
 
     @property
     def test_logits(self) -> np.ndarray:
-        return np.asarray(np.load(self.folder / "test_logits.npy"))
+        found = logits_of(self.folder, "test")
+        assert found is not None, "a task has a test split"
+        return found
 
     @property
     def validation_logits(self) -> np.ndarray | None:
-        """[N, K_S] on the source task's validation split; None when it has none."""
-        file = self.folder / "validation_logits.npy"
-        return np.asarray(np.load(file)) if file.exists() else None
+        """[S, K_S] on the source task's validation split; None when it has none."""
+        return logits_of(self.folder, "validation")
 
     @property
     def truncated(self) -> dict[str, int]:
@@ -56,43 +69,49 @@ class Teacher:
         counts: dict[str, int] = json.loads((self.folder / "truncated.json").read_text())
         return counts
 
-    def load(self, experiment: Experiment) -> PreTrainedModel:
-        return experiment.teacher.load_trained(self.folder / "model")
+    def load(self, experiment: Experiment) -> LoadedModel:
+        """It, reading target inputs."""
+        backbone, device = experiment.teacher, experiment.device
+        model = backbone.load_trained(self.folder / "model").to(devices.resolve(device))
+        return LoadedModel(model, backbone, backbone.preprocessor(), experiment.target, device)
 
     def candidate(self, experiment: Experiment, inputs: Split) -> Candidate:
         """The teacher, reading these inputs, to have its efficiency measured."""
-        preprocessor = experiment.teacher.preprocessor()
-        encoded = experiment.target.encode(inputs.inputs, preprocessor)
-        model = self.load(experiment).to(devices.resolve(experiment.device))
-        return Candidate(model, encoded, preprocessor, self.folder / "model")
+        from ctkd_cli.arms.efficiency import Candidate
+
+        loaded = self.load(experiment)
+        encoded = loaded.kind.encode(inputs.inputs, loaded.preprocessor, inputs.digests)
+        return Candidate(loaded, encoded, self.folder / "model")
 
 
-def arm_of(name: str) -> str:
-    """The arm of a source's teacher; name: of the source, "" for the only one."""
-    return f"teacher_{name}" if name else "teacher"
+def arm_of(source: str) -> str:
+    """The arm of a source's teacher; source: its name, "" for the only one."""
+    return f"teacher_{source}" if source else "teacher"
 
 
-def prepare(
+def load_teacher(
     experiment: Experiment,
+    name: str,
     source: Task,
     rundir: RunDirectory,
     variant: Variant = "trained",
-    name: str = "",
+    named: bool = False,
 ) -> Teacher:
-    """The teacher of an experiment, from the cache or made now.
+    """The teacher of a source task, from the cache or made now.
 
     Variants serve as controls: `generic` is the same backbone without training on the source,
-    `random` has no pretrained weights either. name: of the source, where there are several.
+    `random` has no pretrained weights either. named: whether there are several sources.
     """
     key = teacher_key(experiment, source, variant)
-    arm = " ".join(word for word in (name, "" if variant == "trained" else variant) if word)
-    with rundir.stage("teacher", arm, detail=f"{len(source.train)} source examples") as stage:
-        make = partial(_make, experiment, source, stage, variant, arm_of(name))
+    teacher = Teacher(key, Path(), name, source.labels, named, variant)
+    detail = f"{len(source.train)} source examples"
+    with rundir.stage("teacher", teacher.title, detail=detail) as stage:
+        make = partial(_make, experiment, source, stage, variant, teacher.arm)
         folder, _ = trained("teachers", key, stage, make)
-    return Teacher(key, folder, arm)
+    return Teacher(key, folder, name, source.labels, named, variant)
 
 
-def listen(
+def extract_knowledge(
     experiment: Experiment,
     teacher: Teacher,
     inputs: Split,
@@ -100,18 +119,19 @@ def listen(
     of_test: bool = False,
 ) -> Knowledge:
     """What the teacher says of target inputs."""
-    name = "evaluation" if of_test else "knowledge"
-    arm = f"{arm_of('')} {teacher.arm}".strip() if of_test else teacher.arm
-    with rundir.stage(name, arm, detail=f"{len(inputs)} target inputs") as stage:
+    stage_name = "evaluation" if of_test else "knowledge"
+    title = f"{arm_of('')} {teacher.title}".strip() if of_test else teacher.title
+    key = knowledge_key(experiment, teacher.key, inputs)
+    with rundir.stage(stage_name, title, detail=f"{len(inputs)} target inputs") as stage:
         folder, reused = Cache("knowledge").get(
-            knowledge_key(experiment, teacher.key, inputs),
-            lambda folder: _listen(experiment, teacher, inputs, stage, folder),
+            key,
+            lambda folder: _ask(experiment, teacher, inputs, stage, folder),
             on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
             together=True,
         )
         if reused:
             stage.reused()
-    return knowledge.read(folder)
+    return knowledge.read(folder, teacher.source, teacher.labels, key)
 
 
 def _make(
@@ -124,60 +144,33 @@ def _make(
     checkpoints: Checkpoints,
 ) -> None:
     settings = experiment.teacher.untrained() if variant == "random" else experiment.teacher
-    device = devices.resolve(experiment.device)
-    preprocessor = settings.preprocessor()
-    kind: Kind = source.settings
     transformers.set_seed(settings.seed)
-    train = kind.encode(source.train.inputs, preprocessor)
-    test = kind.encode(source.test.inputs, preprocessor)
-    validation = encode_validation(source, preprocessor)
-    truncated = {"train": train.truncated, "test": test.truncated}
-    (folder / "truncated.json").write_text(json.dumps(truncated))
-    if settings.fine_tuned and variant == "trained":
-        model = settings.build_fine_tuned(source.labels).to(device)
-    else:
-        model = settings.build(source.labels).to(device)
+    encoded = EncodedTask.of(source, settings, experiment.device)
+    (folder / "truncated.json").write_text(json.dumps(encoded.truncated))
+    as_it_is = settings.fine_tuned and variant == "trained"
+    build = settings.build_fine_tuned if as_it_is else settings.build
+    loaded = encoded.load(build(source.labels, source.settings))
     if not settings.fine_tuned and variant == "trained":
-        fit(
-            model,
-            Lesson(
-                kind,
-                train,
-                source.train.labels,
-                preprocessor,
-                validation=validation,
-                ids=source.train.ids,
-            ),
-            settings.training,
-            experiment.device,
-            settings.seed,
-            arm,
-            stage,
-            checkpoints,
-        )
-    read = {"test": test} | ({"validation": validation[0]} if validation else {})
-    for part, encoded in read.items():
-        logits = inference.read(model, kind, encoded, preprocessor, experiment.device)
-        np.save(folder / f"{part}_logits.npy", logits)
-    model.save_pretrained(folder / "model")
-    preprocessor.save_pretrained(folder / "model")
+        encoded.fit(loaded, settings.training, settings.seed, arm, stage, checkpoints)
+    encoded.write_logits(loaded, folder)
+    save(loaded, folder / "model")
 
 
-def _listen(
-    experiment: Experiment, teacher: Teacher, pool: Split, stage: Stage, folder: Path
-) -> None:
-    kind = experiment.target
-    model = teacher.load(experiment).to(devices.resolve(experiment.device))
-    preprocessor = experiment.teacher.preprocessor()
-    said = inference.batches(
-        model,
-        kind,
-        kind.encode(pool.inputs, preprocessor),
-        preprocessor,
-        experiment.device,
-        on_batch=stage.progress,
+def _ask(experiment: Experiment, teacher: Teacher, pool: Split, stage: Stage, folder: Path) -> None:
+    loaded = teacher.load(experiment)
+    encoded = loaded.kind.encode(pool.inputs, loaded.preprocessor, pool.digests)
+    said = (
+        (read.positions, read.logits, read.features)
+        for read in inference.batches(loaded, encoded, on_batch=stage.progress)
     )
-    head = final_linear(model)
+    knowledge.write(
+        folder, pool.ids, said, _head(loaded), encoded.offsets, encoded.numbers, loaded.kind.top_k
+    )
+
+
+def _head(loaded: LoadedModel) -> Head | None:
+    head = loaded.backbone.head(loaded.model)
+    if head is None:
+        return None
     bias = head.bias if head.bias is not None else head.weight.new_zeros(len(head.weight))
-    head_weight, head_bias = (t.detach().float().cpu().numpy() for t in (head.weight, bias))
-    knowledge.write(folder, pool.ids, said, head_weight, head_bias)
+    return Head(*(t.detach().float().cpu().numpy() for t in (head.weight, bias)))

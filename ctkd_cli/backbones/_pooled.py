@@ -1,18 +1,19 @@
-"""Logits and the pooled feature of any classifier, without code per model.
+"""Logits and features of any classifier, without code per model.
 
-The pooled feature is the INPUT of the model's final linear layer, caught by a hook.
+The feature is the INPUT of the model's final linear layer, caught by a hook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from ctkd_cli.tasks.kinds.base import Batch
 
 
 def final_linear(model: PreTrainedModel) -> nn.Linear:
@@ -25,23 +26,26 @@ def final_linear(model: PreTrainedModel) -> nn.Linear:
     return matching[-1]
 
 
-def logits_and_features(model: PreTrainedModel, inputs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Run a classifier: logits [B, K] and pooled features [B, d].
+def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Run a classifier: logits [S, K] and features [S, d], at the positions that the batch names or
+    once for each example.
 
-    A causal model's head sees every position; its feature is pooled where its logits are, at the
-    last real token.
+    A causal model's head sees every token; where it answers once, its feature is pooled where its
+    logits are, at the last real token.
     """
     caught: list[Tensor] = []
     hook = final_linear(model).register_forward_pre_hook(
         lambda _module, arguments: caught.append(arguments[0])
     )
     try:
-        logits: Tensor = model(**inputs).logits
+        logits: Tensor = model(**batch.inputs).logits
     finally:
         hook.remove()
     features = caught[-1]
+    if batch.where is not None:
+        return logits.flatten(0, -2)[batch.where], features.flatten(0, -2)[batch.where]
     if features.dim() == 3:  # [B, T, d]
         positions = torch.arange(features.shape[1], device=features.device)
-        last = (inputs["attention_mask"] * positions).argmax(dim=1)
+        last = (batch.inputs["attention_mask"] * positions).argmax(dim=1)
         features = features[torch.arange(len(features), device=features.device), last]
     return logits, features

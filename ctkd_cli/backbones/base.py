@@ -12,7 +12,10 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
+
+    from ctkd_cli.tasks.kinds.base import Batch, Kind
 
 
 @dataclass(frozen=True)
@@ -24,22 +27,46 @@ class ModelSize:
     flops_per_unit: float
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says at S positions. logits: [S, K]. features: [S, d], the input of its head;
+    None for a model that has none."""
+
+    logits: Tensor
+    features: Tensor | None
+
+
 class Backbone(Component):
-    """A classifier to be built. `reads` names the kinds of task it can read."""
+    """A classifier to be built. reads: the modalities of the kinds of task that it can read. gives:
+    what losses can have of it as a teacher."""
 
     package: ClassVar[str] = "backbones"
     selector: ClassVar[str] = "backbone"
     backbone: str = ""
     reads: ClassVar[frozenset[str]]
+    gives: ClassVar[frozenset[str]] = frozenset({"logits", "features", "head"})
 
     @abstractmethod
-    def build(self, labels: Sequence[str]) -> PreTrainedModel:
-        """A classifier with one output per label, id2label by name, in train mode.
+    def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
+        """A classifier for a kind of task, with one output per label, id2label by name, in train
+        mode.
 
         Weights that are not loaded are drawn from torch's global generator: seed it first.
         """
 
-    def build_fine_tuned(self, labels: Sequence[str]) -> PreTrainedModel:
+    def forward(self, model: PreTrainedModel, batch: Batch) -> Outputs:
+        """Run a model of this sort."""
+        from ctkd_cli.backbones._pooled import logits_and_features
+
+        return Outputs(*logits_and_features(model, batch))
+
+    def head(self, model: PreTrainedModel) -> nn.Linear | None:
+        """The layer that makes the logits, [K, d]; None for a model without a linear one."""
+        from ctkd_cli.backbones._pooled import final_linear
+
+        return final_linear(model)
+
+    def build_fine_tuned(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
         """The model with its own trained head, outputs in the order of `labels`, by name.
 
         Raises InputError as `require_head` does.
@@ -67,8 +94,9 @@ class Backbone(Component):
         """Raise InputError when the model's configuration or preprocessor cannot be read, or they
         do not go together."""
 
-    def require_fitting(self) -> None:
-        """Raise InputError when the weights do not fit the configuration. Loads none of them."""
+    def require_fitting(self, kind: Kind) -> None:
+        """Raise InputError when the weights do not fit the configuration, or there is no such
+        architecture for a kind of task. Loads none of them."""
 
     def untrained(self) -> Self:
         """The same architecture and preprocessing, with random weights."""

@@ -15,18 +15,20 @@ from ctkd_cli.backbones.base import Backbone, ModelSize
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from ctkd_cli.tasks.kinds.base import Kind
+
 Width = Annotated[int, Field(ge=1)]
 
 
 class Convnet(Backbone):
     """A small convolutional network for small images, trained from scratch."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"images"})
+    reads: ClassVar[frozenset[str]] = frozenset({"pixels"})
 
     channels: tuple[Width, ...] = Field((16, 32), min_length=1, description="width of each block")
     n_inputs: Annotated[int, Field(ge=1, le=4)] = Field(1, description="1 for grey, 3 for colour")
 
-    def build(self, labels: Sequence[str]) -> PreTrainedModel:
+    def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
         from ctkd_cli.backbones._convnet_model import ConvNet, ConvNetConfig
 
         config = ConvNetConfig(

@@ -20,6 +20,8 @@ from ctkd_cli.runtime.lazy import torch, transformers
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from ctkd_cli.tasks.kinds.base import Kind
+
 Index = Annotated[int, Field(ge=0)]
 
 
@@ -27,9 +29,10 @@ DROPOUT = re.compile(r"drop(out|$|_|path)")  # keys of a config.json
 
 
 class Huggingface(Backbone):
-    """Any sequence classifier of transformers, encoder or decoder, whole or cut to some layers."""
+    """Any classifier of texts or of their words that transformers has, encoder or decoder, whole or
+    cut to some layers."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"text"})
+    reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
 
     model: str = Field(min_length=1, description="a folder, package:DISTRIBUTION/PATH, or a hub id")
     revision: str = Field("main", description="branch, tag or commit of a hub id")
@@ -84,7 +87,7 @@ class Huggingface(Backbone):
                 )
             )
 
-    def require_fitting(self) -> None:
+    def require_fitting(self, kind: Kind) -> None:
         """transformers would draw what it misses. The head is drawn anyway; `meta` holds no
         numbers."""
         from ctkd_cli.backbones._pooled import final_linear
@@ -94,7 +97,11 @@ class Huggingface(Backbone):
         config = self._config()
         try:
             model, found = self._load(
-                config, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
+                config,
+                kind,
+                device_map="meta",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
         except InputError:
             raise
@@ -118,13 +125,13 @@ class Huggingface(Backbone):
                 )
             )
 
-    def build(self, labels: Sequence[str]) -> PreTrainedModel:
+    def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
         """A head that the weights may hold was trained for other labels, so a new one is drawn."""
         from ctkd_cli.backbones._pooled import final_linear
 
         config = self._config()
         _name_labels(config, labels)
-        model = self._load(config, ignore_mismatched_sizes=True)
+        model = self._load(config, kind, ignore_mismatched_sizes=True)
         head = final_linear(model)
         torch.nn.init.normal_(head.weight, std=getattr(config, "initializer_range", 0.02))
         if head.bias is not None:
@@ -151,13 +158,13 @@ class Huggingface(Backbone):
         """The names of the head's outputs, the user's before the model's own."""
         return self.head_labels or tuple(config.id2label[i] for i in range(config.num_labels))
 
-    def build_fine_tuned(self, labels: Sequence[str]) -> PreTrainedModel:
+    def build_fine_tuned(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
         from ctkd_cli.backbones._pooled import final_linear
 
         self.require_head(labels)
         config = self._config()
         own = self._head_labels(config)
-        model = self._load(config)
+        model = self._load(config, kind)
         head = final_linear(model)
         order = torch.tensor([own.index(label) for label in labels])
         with torch.no_grad():
@@ -173,9 +180,10 @@ class Huggingface(Backbone):
         return self.model_copy(update={"weights": "random"})
 
     def load_trained(self, folder: Path) -> PreTrainedModel:
-        model: PreTrainedModel = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, trust_remote_code=False, use_safetensors=True
-        )
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        own = getattr(transformers, config.architectures[0])
+        assert issubclass(own, transformers.PreTrainedModel)
+        model: PreTrainedModel = own.from_pretrained(folder, use_safetensors=True)
         return model
 
     def preprocessor(self) -> Any:
@@ -265,8 +273,8 @@ class Huggingface(Backbone):
             return replace(problem, allowed=" ".join(last))
         return None
 
-    def _load(self, config: Any, **options: Any) -> Any:
-        auto = transformers.AutoModelForSequenceClassification
+    def _load(self, config: Any, kind: Kind, **options: Any) -> Any:
+        auto = getattr(transformers, kind.architecture)
         if self.weights == "random":
             return auto.from_config(config, trust_remote_code=False)
         _weights.require_weights(self.folder, f"{self.role}.model", allow_pickle=self.allow_pickle)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ctkd_cli.distillation.bridges.base import LabelMap
-    from ctkd_cli.distillation.terms import Voice
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.tasks.task import Task
 
@@ -42,16 +42,16 @@ def check(
     sources = source_side.taught(experiment, source_side.load(experiment))
     target = task.load(experiment.target, experiment.seed)
     compatibility.require(experiment, sources, target)
-    voices = heard_before(experiment, sources, target)
-    cost = estimate(experiment, sources, target, kept=list(voices))
-    label_map, reason = preview_label_map(experiment, sources, target, voices)
+    known = known_already(experiment, sources, target)
+    cost = estimate(experiment, sources, target, kept=list(known))
+    label_map, reason = preview_label_map(experiment, sources, target, known)
     found: dict[str, Any] = {
         "sources": {name: describe(source) for name, source in sources.items()},
         "target": describe(target),
         "overlap": {name: overlap(source, target) for name, source in sources.items()},
         "label_map": None if label_map is None else label_map.weights.tolist(),
         "label_map_note": reason,
-        "transfer": {name: asdict(hint_of(voice, target)) for name, voice in voices.items()},
+        "transfer": {name: asdict(hint_of(said, target)) for name, said in known.items()},
         "seconds": {stage: round(seconds, 1) for stage, seconds in cost.seconds.items()},
         "memory_gib": round(cost.memory / 2**30, 1),
     }
@@ -92,21 +92,20 @@ def overlap(source: Task, target: Task) -> int:
     return int(np.isin(target.test.keys, source.train.keys).sum())
 
 
-def heard_before(
+def known_already(
     experiment: Experiment, sources: Mapping[str, Task], target: Task
-) -> dict[str, Voice]:
+) -> dict[str, Knowledge]:
     """What teachers in the cache have said of these target inputs already."""
     from ctkd_cli.arms.keys import knowledge_key, target_pool, teacher_key
     from ctkd_cli.cache.entries import Cache
     from ctkd_cli.distillation.knowledge import read
-    from ctkd_cli.distillation.terms import Voice
 
     found = {}
     for name, source in sources.items():
         teacher = teacher_key(experiment, source)
         key = knowledge_key(experiment, teacher, target_pool(target))
         if entry := Cache("knowledge").find(key):
-            found[name] = Voice(name, source.labels, read(entry), key)
+            found[name] = read(entry, name, source.labels, key)
     return found
 
 
@@ -114,28 +113,28 @@ def preview_label_map(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
-    voices: Mapping[str, Voice],
+    known: Mapping[str, Knowledge],
 ) -> tuple[LabelMap | None, str]:
     """The label map, as far as it can be known without a model: from what the teachers have said
     already, or from names. With it, or instead of it, a remark."""
-    from ctkd_cli.arms.crossing import cross
+    from ctkd_cli.arms.bridged_knowledge import apply_bridge
     from ctkd_cli.distillation.bridges.base import stacked
     from ctkd_cli.errors import InputError
 
-    if len(voices) == len(sources):
-        maps = cross(experiment, target, list(voices.values())).label_maps
+    if len(known) == len(sources):
+        maps = apply_bridge(experiment, target, list(known.values())).label_maps
         learned = "learned; the teacher is in the cache" if experiment.bridge.learned else ""
         return stacked(maps), learned
     remark = "to be learned from the labelled target examples, once the teacher has read them"
     try:
-        known = {
+        named = {
             name: experiment.bridge.preview(source.labels, target.labels)
             for name, source in sources.items()
         }
     except InputError as error:
         return None, str(error)
-    maps = {name: label_map for name, label_map in known.items() if label_map is not None}
-    if len(maps) < len(known) or (experiment.bridge.learned and not stacked(maps).weights.any()):
+    maps = {name: label_map for name, label_map in named.items() if label_map is not None}
+    if len(maps) < len(named) or (experiment.bridge.learned and not stacked(maps).weights.any()):
         return None, remark
     return stacked(maps), f"as known before; {remark}" if experiment.bridge.learned else ""
 

@@ -16,6 +16,7 @@ from ctkd_cli.runtime import devices
 from ctkd_cli.settings.plain_data import require_bounded
 from ctkd_cli.tasks.kinds.base import rows
 from ctkd_cli.training import inference
+from ctkd_cli.training.inference import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,14 +70,15 @@ def _labelled(experiment: Experiment, student: Path, inputs: Dataset) -> Iterato
     kind = experiment.target
     # This need not be the machine on which the student learnt.
     device = experiment.device.model_copy(update={"accelerator": "auto"})
-    model = experiment.student.load_trained(student).to(devices.resolve(device))
-    preprocessor = experiment.student.load_preprocessor(student)
+    backbone = experiment.student
+    model = backbone.load_trained(student).to(devices.resolve(device))
+    loaded = LoadedModel(model, backbone, backbone.load_preprocessor(student), kind, device)
     names = model.config.id2label
     labels = tuple(names[index] for index in range(len(names)))
     for start in range(0, len(inputs), PIECE):
         piece = inputs.select(range(start, min(start + PIECE, len(inputs))))
-        encoded = kind.encode(piece, preprocessor, keep=False)
-        logits = inference.read(model, kind, encoded, preprocessor, device)
+        encoded = kind.encode(piece, loaded.preprocessor)
+        logits = inference.read(loaded, encoded, kind.offsets(piece))
         counted = range(start + 1, start + 1 + len(piece))
         yield Labelled(
             [str(name) for name in (piece["id"] if "id" in piece.column_names else counted)],

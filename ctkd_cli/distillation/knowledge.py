@@ -1,110 +1,115 @@
-"""What the teacher said about the target inputs: asked once, kept by content, joined by id."""
+"""What a teacher said about the target inputs: asked once, kept by content, joined by id."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ctkd_cli.data._ids import Ids
+from ctkd_cli.distillation.rows import Centred, Largest, Rows, largest
 from ctkd_cli.runtime import parallel
 from ctkd_cli.runtime.memory import mapped_array, new_mapped_array
+from ctkd_cli.tasks.positions import spread
 
 
 @dataclass(frozen=True)
-class Centred:
-    """An array that may lie on disk, [N, d], less a centre that its rows have in common. Rows come
-    back whole, float32. So half precision serves features that differ little from each other."""
+class Head:
+    """A teacher's final linear layer. weight: [K_S, d_T], bias: [K_S]."""
 
-    stored: np.ndarray
-    centre: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.stored.shape
-
-    def __len__(self) -> int:
-        return len(self.stored)
-
-    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self.stored[rows] + self.centre)
-
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-
-class Chosen:
-    """Some rows of an array that may lie on disk, in an order of their own: [N, ...]. They are
-    read when they are asked for, by number, slice or list of numbers."""
-
-    def __init__(self, array: Rows, rows: np.ndarray) -> None:
-        self._array: np.ndarray | Centred
-        self._rows: np.ndarray
-        if isinstance(array, Chosen):
-            self._array, self._rows = array._array, array._rows[rows]
-        else:
-            self._array, self._rows = array, rows
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self._rows), *self._array.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self._array[self._rows[rows]])
-
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-
-Rows = np.ndarray | Centred | Chosen
+    weight: np.ndarray
+    bias: np.ndarray
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a teacher said. logits: [N, K_S] float32. features: [N, d_T] float32.
-    head_weight: [K_S, d_T], head_bias: [K_S]. ids: of the N examples, in an order that no reader
-    may rely on."""
+    """What a teacher said of N target inputs, at S positions of theirs.
+
+    ids: of the inputs, in an order that no reader may rely on. logits: [S, K_S] float32. features:
+    [S, d_T] float32; None, and so is head, for a teacher that has none. offsets: [N + 1], input i
+    has the positions offsets[i] to offsets[i + 1]; numbers: [S], which place of its input each of
+    them is; both None where each input has one. teacher: the name of its source; labels: its own;
+    key: of what decided its words.
+    """
 
     ids: Ids
     logits: Rows
-    features: Rows
-    head_weight: np.ndarray
-    head_bias: np.ndarray
+    features: Rows = None
+    head: Head | None = None
+    offsets: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+    teacher: str = ""
+    labels: tuple[str, ...] = ()
+    key: str = ""
 
-    def of(self, ids: Ids) -> tuple[Chosen, Chosen]:
-        """Logits and features of some examples. KeyError when one is not there."""
-        rows = self.ids.positions(ids)
-        return Chosen(self.logits, rows), Chosen(self.features, rows)
+    def rows(self, inputs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Where the store has some positions, [n]; -1 where the teacher has none. inputs: [n], rows
+        of `ids`, those of one input together; numbers: [n], which place of it each one is."""
+        if self.offsets is None or self.numbers is None:
+            return inputs
+        found = np.full(len(inputs), -1)
+        starts = np.flatnonzero(np.diff(inputs, prepend=-1))
+        for start, end in zip(starts, [*starts[1:], len(inputs)], strict=True):
+            first, last = self.offsets[inputs[start]], self.offsets[inputs[start] + 1]
+            own, wanted = self.numbers[first:last], numbers[start:end]
+            place = np.minimum(np.searchsorted(own, wanted), max(0, len(own) - 1))
+            there = own[place] == wanted if len(own) else np.zeros(len(wanted), dtype=bool)
+            found[start:end] = np.where(there, first + place, -1)
+        return found
+
+    def pieces(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows of all positions of some inputs, in their order, some at a time."""
+        for start in range(0, len(inputs), PIECE):
+            some = inputs[start : start + PIECE]
+            yield some if self.offsets is None else spread(self.offsets, some)[0]
 
 
+PIECE = 10_000  # inputs whose rows are in memory at one time
 IDS = "ids.arrow"
-HEAD = ("head_weight", "head_bias")
+OPTIONAL = ("head_weight", "head_bias", "offsets", "numbers", "kept_labels", "features", "centre")
 LARGEST = float(np.finfo(np.float16).max)
 
-Said = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows [n], logits [n, K_S], features [n, d_T]
+# rows [n] of the store, logits [n, K_S], features [n, d_T] or None
+Said = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
-def read(folder: Path) -> Knowledge:
+def read(folder: Path, teacher: str = "", labels: tuple[str, ...] = (), key: str = "") -> Knowledge:
     """A store on disk; its arrays are memory-mapped."""
-    names = ("logits", "features", "centre", *HEAD)
-    arrays: dict[str, Any] = {n: mapped_array(folder / f"{n}.npy") for n in names}
-    features = Centred(arrays.pop("features"), np.array(arrays.pop("centre")))
-    return Knowledge(Ids.read(folder / IDS), features=features, **arrays)
+    logits: Rows = mapped_array(folder / "logits.npy")
+    found = {
+        name: mapped_array(folder / f"{name}.npy")
+        for name in OPTIONAL
+        if (folder / f"{name}.npy").exists()
+    }
+    if "kept_labels" in found:
+        logits = Largest(found["kept_labels"], logits, int(np.load(folder / "n_labels.npy")))
+    features, head = None, None
+    if "features" in found:
+        features = Centred(found["features"], np.array(found["centre"]))
+    if "head_weight" in found:
+        head = Head(np.array(found["head_weight"]), np.array(found["head_bias"]))
+    return Knowledge(
+        Ids.read(folder / IDS), logits, features, head, found.get("offsets"), found.get("numbers"),
+        teacher, labels, key,
+    )  # fmt: skip
 
 
 def write(
-    folder: Path, ids: Ids, said: Iterable[Said], head_weight: np.ndarray, head_bias: np.ndarray
+    folder: Path,
+    ids: Ids,
+    said: Iterable[Said],
+    head: Head | None = None,
+    offsets: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+    top_k: int | None = None,
 ) -> None:
     """Write a store's files into an empty folder. said: some rows at a time, in any order; no more
-    than that is in memory. Of several processes the first one writes.
+    than that is in memory. top_k: logits that are kept of each row, None: all. Of several processes
+    the first one writes.
 
     Logits are float32: they are few and go through exponentials. Features, less their mean over
     the first rows, are float16, which moves them by 1 in 2,000 of their spread and a loss by less
@@ -114,28 +119,53 @@ def write(
         deque(said, maxlen=0)
         return
     ids.write(folder / IDS)
-    for name, array in zip(HEAD, (head_weight, head_bias), strict=True):
-        np.save(folder / f"{name}.npy", array)
+    if head is not None:
+        np.save(folder / "head_weight.npy", head.weight)
+        np.save(folder / "head_bias.npy", head.bias)
+    if offsets is not None and numbers is not None:
+        np.save(folder / "offsets.npy", offsets)
+        np.save(folder / "numbers.npy", np.asarray(numbers, np.int32))
+    n = len(ids) if offsets is None else int(offsets[-1])
     pieces = iter(said)
     first = next(pieces)
-    shapes = [(len(ids), part.shape[1]) for part in first[1:]]
-    all_logits = new_mapped_array(folder / "logits.npy", np.float32, shapes[0])
-    all_features = new_mapped_array(folder / "features.npy", np.float16, shapes[1])
-    centre = first[2].mean(axis=0)
-    np.save(folder / "centre.npy", centre)
-    for rows, logits, features in chain([first], pieces):
-        moved = features - centre
-        if all_features.dtype == np.float16 and np.abs(moved).max() > LARGEST:
-            all_features = _widened(all_features, folder / "features.npy")
-        all_logits[rows], all_features[rows] = logits, moved
-    all_logits.flush()
-    all_features.flush()
+    n_labels = first[1].shape[1]
+    k = None if top_k is None or top_k >= n_labels else top_k
+    all_logits = new_mapped_array(folder / "logits.npy", np.float32, (n, k or n_labels))
+    if k is not None:
+        np.save(folder / "n_labels.npy", n_labels)
+        kept = new_mapped_array(folder / "kept_labels.npy", np.int32, (n, k))
+    features = None if first[2] is None else _Features(folder, n, first[2])
+    for rows, logits, seen in chain([first], pieces):
+        if k is not None:
+            kept[rows], logits = largest(logits, k)
+        all_logits[rows] = logits
+        if features is not None and seen is not None:
+            features.write(rows, seen)
+    for array in (all_logits, *([kept] if k is not None else [])):
+        array.flush()
+    if features is not None:
+        features.array.flush()
 
 
-def _widened(stored: np.memmap, file: Path) -> np.memmap:
-    """The same array in float32."""
-    wide = new_mapped_array(file.with_suffix(".wide"), np.float32, stored.shape)
-    for start in range(0, len(stored), 10_000):
-        wide[start : start + 10_000] = stored[start : start + 10_000]
-    file.with_suffix(".wide").replace(file)
-    return wide
+class _Features:
+    """The features of a store while it is written; first: some of them."""
+
+    def __init__(self, folder: Path, n: int, first: np.ndarray) -> None:
+        self._file = folder / "features.npy"
+        self._centre = first.mean(axis=0)
+        np.save(folder / "centre.npy", self._centre)
+        self.array = new_mapped_array(self._file, np.float16, (n, first.shape[1]))
+
+    def write(self, rows: np.ndarray, features: np.ndarray) -> None:
+        moved = features - self._centre
+        if self.array.dtype == np.float16 and np.abs(moved).max() > LARGEST:
+            self._widen()
+        self.array[rows] = moved
+
+    def _widen(self) -> None:
+        """The same array in float32."""
+        wide = new_mapped_array(self._file.with_suffix(".wide"), np.float32, self.array.shape)
+        for start in range(0, len(self.array), PIECE):
+            wide[start : start + PIECE] = self.array[start : start + PIECE]
+        self._file.with_suffix(".wide").replace(self._file)
+        self.array = wide

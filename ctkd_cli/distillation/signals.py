@@ -1,100 +1,180 @@
-"""The teacher's side of a lesson: its knowledge, through the bridge, one row per example."""
+"""The teacher's side of a batch: its knowledge, through the bridge, at every position.
+
+Nothing that is made per example is kept: what a batch needs is computed from the store when its
+turn comes, with a few small matrices (label maps, judges of features) and a fold per example.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import softmax
 
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
-from ctkd_cli.distillation.folds import deal
-from ctkd_cli.distillation.knowledge import Chosen, Knowledge, Rows
-from ctkd_cli.tasks.split import UNLABELLED
+from ctkd_cli.distillation.folds import FOLDS, CrossFitted, Fit, cross_fitted, deal_examples
+from ctkd_cli.distillation.knowledge import Knowledge
+from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ctkd_cli.distillation.losses.base import Loss
 
-PIECE = 10_000  # examples that go over the bridge at a time
-STORED = ("logits", "features")  # per example, read from the store batch by batch
-MADE = ("mapped", "mass", "targets")  # per example, from the bridge and the loss
+
+@dataclass(frozen=True)
+class Joined:
+    """What a teacher knows of N examples, in their order. at: [N], where the store has each."""
+
+    knowledge: Knowledge
+    labels: Labels
+    at: np.ndarray
+
+    @classmethod
+    def of(cls, knowledge: Knowledge, ids: Ids, labels: Labels) -> Joined:
+        """Raises KeyError when the store lacks an example."""
+        return cls(knowledge, labels, knowledge.ids.positions(ids))
+
+    @cached_property
+    def known(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of every position with a label that the teacher has too: its example, its row in the
+        store, the label; [n] each."""
+        examples, numbers, gold = self.labels.known()
+        rows = self.knowledge.rows(self.at[examples], numbers)
+        there = rows >= 0
+        return examples[there], rows[there], gold[there]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The features of all positions, some at a time, [n, d] float64; can be gone over again."""
+        for rows in self.knowledge.pieces(self.at):
+            yield np.asarray(self.knowledge.features[rows], np.float64)
+
+    def judged_by(self, fit: Fit) -> CrossFitted:
+        """Judges of features, fitted on the labelled positions without an example's own fold."""
+        examples, rows, gold = self.known
+        features = np.asarray(self.knowledge.features[rows], np.float64)
+        return cross_fitted(fit, features, gold, examples, self.labels)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a teacher says at S positions. logits: [S, K_S]. features: [S, d_T], None where it has
+    none. mapped: [S, K_T], its distribution over target labels; mass: [S], how much of it lies on
+    source labels that lead anywhere. there: [S] bool, False where it says nothing."""
+
+    examples: np.ndarray
+    logits: np.ndarray
+    features: np.ndarray | None
+    mapped: np.ndarray
+    mass: np.ndarray
+    there: np.ndarray
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Everything a loss can hear, for N examples in the lesson's order; see TeacherOutputs."""
+    """A teacher's words for a training set, through the bridge. maps: the label map that was fitted
+    on all labelled positions and, where it was learnt, one without each fold. unseen: [1 + FOLDS,
+    K_T] bool, labels that a fold's map has not met. order: [N], the example of which each one hears
+    in its place."""
 
-    logits: Rows  # [N, K_S]
-    features: Rows  # [N, d_T]
-    mapped: np.ndarray  # [N, K_T]
-    mass: np.ndarray  # [N]
-    head_weight: np.ndarray  # [K_S, d_T]
-    head_bias: np.ndarray  # [K_S]
-    label_map: np.ndarray  # [K_S, K_T]
-    shared: np.ndarray  # [n, 2]
-    targets: np.ndarray  # [N, K_T]
+    joined: Joined
+    maps: tuple[LabelMap, ...]
+    fold: np.ndarray
+    unseen: np.ndarray
+    order: np.ndarray | None = None
 
-    def rows(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """The per-example part for a batch."""
-        import torch
+    @property
+    def knowledge(self) -> Knowledge:
+        return self.joined.knowledge
 
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)[rows], np.float32))
-            for name in (*STORED, *MADE)
-        }
+    @property
+    def label_map(self) -> LabelMap:
+        return self.maps[0]
 
-    def for_loss(self, loss: Loss, gold: np.ndarray, n_labels: int) -> Signals:
-        """With the soft targets that the loss makes of the features and the labels, if any."""
-        targets = loss.soft_targets(self.features, gold, n_labels)
-        return self if targets is None else replace(self, targets=targets.astype(np.float32))
+    def heard(self, examples: np.ndarray, numbers: np.ndarray) -> Heard:
+        """At some positions: their examples [S], those of one example together, and which places of
+        it they are [S]."""
+        if self.order is not None:
+            examples, numbers = self._moved(examples, numbers)
+        knowledge = self.knowledge
+        rows = knowledge.rows(self.joined.at[examples], numbers)
+        there = rows >= 0
+        rows = np.maximum(rows, 0)
+        logits = np.asarray(knowledge.logits[rows], np.float32)
+        features = knowledge.features
+        mapped, mass = self._mapped(softmax(logits, axis=1), examples, numbers)
+        return Heard(
+            examples,
+            logits,
+            None if features is None else np.asarray(features[rows], np.float32),
+            mapped.astype(np.float32),
+            np.where(there, mass, 0).astype(np.float32),
+            there,
+        )
 
-    def permuted(self, order: np.ndarray) -> Signals:
-        """The same things said, each of another example."""
-        moved: dict[str, Any] = {name: Chosen(getattr(self, name), order) for name in STORED}
-        return replace(self, **moved, **{name: getattr(self, name)[order] for name in MADE})
+    def _mapped(
+        self, probabilities: np.ndarray, examples: np.ndarray, numbers: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(mapped [S, K_T], mass [S]): each labelled example through a map that was fitted without
+        it. Else its own label would leak into its soft target. One whose label would vanish from
+        its fold's fit gets mass 0: it has nothing to say that its own label did not put there."""
+        if len(self.maps) == 1:
+            return self.maps[0].apply(probabilities)
+        fold = self.fold[examples]
+        mapped = np.empty((len(examples), len(self.label_map.target_labels)))
+        mass = np.empty(len(examples))
+        for number in np.unique(fold):
+            mine = fold == number
+            mapped[mine], mass[mine] = self.maps[number].apply(probabilities[mine])
+        gold = self.joined.labels.of(examples, numbers)
+        mass[(gold != UNLABELLED) & self.unseen[fold, gold]] = 0.0
+        return mapped, mass
+
+    def _moved(self, examples: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The position that each one hears of: of another example, the same place or, where that
+        has fewer, one as far on from its beginning."""
+        assert self.order is not None
+        others = self.order[examples]
+        offsets = self.joined.labels.offsets
+        if offsets is None:
+            return others, numbers
+        sizes = np.maximum(1, (offsets[others + 1] - offsets[others]))
+        moved = numbers % sizes
+        return others, moved
+
+    def targets(self, loss: Loss) -> CrossFitted | None:
+        """What a loss makes of the features and the labels, if anything."""
+        fit = loss.soft_targets(self.joined, len(self.label_map.target_labels))
+        return None if fit is None else self.joined.judged_by(fit)
 
 
-def join(
-    knowledge: Knowledge,
-    ids: Ids,
-    gold: np.ndarray,
-    bridge: Bridge,
-    source_labels: Sequence[str],
-    target_labels: Sequence[str],
-) -> tuple[Signals, LabelMap]:
-    """Join a lesson's examples with what the teacher said, and carry it over the bridge.
+def through_bridge(
+    knowledge: Knowledge, ids: Ids, labels: Labels, bridge: Bridge, target_labels: Sequence[str]
+) -> Signals:
+    """Join a training set's examples with what the teacher said, and carry it over the bridge. A
+    learned bridge is fitted on the positions with a label.
 
-    gold: [N] target labels, UNLABELLED where there is none; a learned bridge is fitted on them.
     Raises InputError when the labels cannot be bridged.
     """
-    logits, features = knowledge.of(ids)
-    labelled = np.flatnonzero(gold != UNLABELLED)
-    spoken = softmax(logits[labelled], axis=1)
-    label_map = bridge.fit(source_labels, target_labels, spoken, gold[labelled])
-    mapped = np.empty((len(ids), len(target_labels)), np.float32)
-    mass = np.empty(len(ids), np.float32)
-    for start in range(0, len(ids), PIECE):
-        piece = slice(start, start + PIECE)
-        mapped[piece], mass[piece] = label_map.apply(softmax(logits[piece], axis=1))
-    if bridge.learned:
-        mapped[labelled], mass[labelled] = _cross_fit(bridge, label_map, spoken, gold[labelled])
-    signals = Signals(
-        logits=logits,
-        features=features,
-        mapped=mapped,
-        mass=mass,
-        head_weight=np.array(knowledge.head_weight),
-        head_bias=np.array(knowledge.head_bias),
-        label_map=label_map.weights.astype(np.float32),
-        shared=shared_labels(source_labels, target_labels),
-        targets=np.full(mapped.shape, 1 / len(target_labels), np.float32),
-    )
-    return signals, label_map
+    joined = Joined.of(knowledge, ids, labels)
+    examples, rows, gold = joined.known
+    spoken = softmax(np.asarray(knowledge.logits[rows], np.float32), axis=1)
+    whole = bridge.fit(knowledge.labels, target_labels, spoken, gold)
+    fold = deal_examples(labels)
+    unseen = np.zeros((1 + FOLDS, len(target_labels)), dtype=bool)
+    if not bridge.learned:
+        return Signals(joined, (whole,), fold, unseen)
+    maps = [whole]
+    for number in range(1, 1 + FOLDS):
+        rest = fold[examples] != number
+        if rest.all() or not rest.any():
+            maps.append(whole)
+        else:
+            maps.append(bridge.fit(knowledge.labels, target_labels, spoken[rest], gold[rest]))
+        unseen[number] = ~np.isin(np.arange(len(target_labels)), gold[rest])
+    return Signals(joined, tuple(maps), fold, unseen)
 
 
 def shared_labels(source_labels: Sequence[str], target_labels: Sequence[str]) -> np.ndarray:
@@ -105,26 +185,3 @@ def shared_labels(source_labels: Sequence[str], target_labels: Sequence[str]) ->
         if label in target_labels
     ]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _cross_fit(
-    bridge: Bridge, label_map: LabelMap, probabilities: np.ndarray, gold: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(mapped, mass) of the labelled examples, each through a map that was fitted without it.
-
-    Else an example's own label would leak into its soft target. Folds are dealt out within each
-    label; an example whose label would vanish from its fold's fit gets mass 0: it has nothing to
-    say that its own label did not put there.
-    """
-    folds = deal(gold)
-    mapped, mass = label_map.apply(probabilities)
-    for fold in np.unique(folds):
-        out, rest = folds == fold, folds != fold
-        missing = out & ~np.isin(gold, gold[rest])
-        if rest.any():
-            fitted = bridge.fit(
-                label_map.source_labels, label_map.target_labels, probabilities[rest], gold[rest]
-            )
-            mapped[out], mass[out] = fitted.apply(probabilities[out])
-        mass[missing] = 0.0
-    return mapped, mass

@@ -1,62 +1,118 @@
-"""The terms of the distillation part: what each loss hears of each teacher, with its weight."""
+"""The distillation part of the objective: lambda(t) * sum of terms, at every position."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation import transfer
-from ctkd_cli.distillation.knowledge import Knowledge
-from ctkd_cli.distillation.probe import linear_probe
+from ctkd_cli.distillation.signals import Joined, shared_labels
+from ctkd_cli.runtime.lazy import torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ctkd_cli.distillation.folds import CrossFitted
+    from ctkd_cli.distillation.fusion import Weighting
+    from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.distillation.losses.base import Loss
+    from ctkd_cli.distillation.schedules.base import Schedule
     from ctkd_cli.distillation.signals import Signals
     from ctkd_cli.distillation.transfer import Hint
     from ctkd_cli.tasks.task import Task
 
-
-@dataclass(frozen=True)
-class Voice:
-    """A teacher that has spoken of the target inputs; name: its source's, labels: its own, key: of
-    what decided its words."""
-
-    name: str
-    labels: tuple[str, ...]
-    knowledge: Knowledge
-    key: str
-
-    def probed(self, target: Task) -> Voice:
-        """The same teacher with another head: a linear probe that says the target's own labels."""
-        ids = target.train.ids
-        _, features = self.knowledge.of(ids)
-        probe = linear_probe(features, target.train.labels)
-        logits = np.log(np.maximum(probe.probabilities, 1e-12)).astype(np.float32)
-        head = (probe.weight.astype(np.float32), probe.bias.astype(np.float32))
-        key = content_key("probed", self.key, target.fingerprint)
-        return Voice(self.name, target.labels, Knowledge(ids, logits, features, *head), key)
-
-
-def hint_of(voice: Voice, target: Task) -> Hint:
-    """What a teacher's words about the labelled train examples promise."""
-    labelled = target.labelled
-    logits, features = voice.knowledge.of(target.train.ids.select(labelled))
-    return transfer.hint(
-        logits[:],
-        features[:],
-        target.train.labels[labelled],
-        len(target.labels),
-    )
+OnConflict = Literal["keep", "drop", "project"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One loss on one teacher. weight: [N], of each example; name: as the ledger has it."""
+    """One loss on one teacher. name: as the ledger has it. teacher: its place among the teachers.
+    share: of the loss in a mix. targets: what the loss makes of this teacher's features."""
 
     name: str
     loss: Loss
-    signals: Signals
-    weight: np.ndarray
+    teacher: int
+    share: float = 1.0
+    targets: CrossFitted | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Every loss on every teacher. signals: of each teacher; weighting: what each has of lambda."""
+
+    signals: tuple[Signals, ...]
+    weighting: Weighting
+    terms: tuple[Term, ...]
+
+    def __iter__(self) -> Any:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def at(self, examples: np.ndarray, numbers: np.ndarray) -> list[dict[str, Tensor]]:
+        """What each term hears at S positions of a batch, `weight` [S] beside the fields of
+        TeacherOutputs that differ from position to position."""
+        heard = [each.heard(examples, numbers) for each in self.signals]
+        weights = self.weighting.at([each.logits for each in heard])
+        found = []
+        for term in self.terms:
+            said = heard[term.teacher]
+            features = said.features
+            if features is None:
+                features = np.empty((len(examples), 0), np.float32)
+            targets = np.full(said.mapped.shape, 1 / said.mapped.shape[1], np.float32)
+            if term.targets is not None:
+                targets = term.targets(features.astype(np.float64), said.examples)
+            arrays = {
+                "logits": said.logits,
+                "features": features,
+                "mapped": said.mapped,
+                "mass": said.mass,
+                "targets": targets,
+                "weight": np.where(said.there, term.share * weights[term.teacher], 0.0),
+            }
+            found.append(
+                {
+                    k: torch.from_numpy(np.ascontiguousarray(v, np.float32))
+                    for k, v in arrays.items()
+                }
+            )
+        return found
+
+    def constants(self, term: Term) -> dict[str, np.ndarray]:
+        """The fields of TeacherOutputs that are the same at every position."""
+        signals = self.signals[term.teacher]
+        knowledge, label_map = signals.knowledge, signals.label_map
+        head = knowledge.head
+        return {
+            "head_weight": np.empty((len(knowledge.labels), 0), np.float32) if head is None
+            else np.asarray(head.weight, np.float32),
+            "head_bias": np.zeros(len(knowledge.labels), np.float32) if head is None
+            else np.asarray(head.bias, np.float32),
+            "label_map": label_map.weights.astype(np.float32),
+            "shared": shared_labels(label_map.source_labels, label_map.target_labels),
+        }  # fmt: skip
+
+    def shuffled(self, order: np.ndarray) -> Terms:
+        """The same things said, each of another example; order: [N]."""
+        return replace(self, signals=tuple(replace(each, order=order) for each in self.signals))
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """lambda(t) * sum of terms."""
+
+    terms: Terms
+    lambda_: float
+    schedule: Schedule
+    on_conflict: OnConflict = "keep"
+
+
+def hint_of(knowledge: Knowledge, target: Task) -> Hint:
+    """What a teacher's words at the labelled train positions promise."""
+    _, rows, gold = Joined.of(knowledge, target.train.ids, target.train.labels).known
+    features = None if knowledge.features is None else knowledge.features[rows]
+    return transfer.hint(knowledge.logits[rows], features, gold, len(target.labels))

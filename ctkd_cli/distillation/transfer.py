@@ -83,12 +83,14 @@ def judged(hints: Iterable[Hint], outcome: str) -> str:
     return "The hint was right: no gain was to be expected, and none can be claimed."
 
 
-def hint(logits: np.ndarray, features: np.ndarray, gold: np.ndarray, n_labels: int) -> Hint:
-    """All scores. logits: [n, K_S], features: [n, d_T], gold: [n] known labels below n_labels."""
+def hint(logits: np.ndarray, features: np.ndarray | None, gold: np.ndarray, n_labels: int) -> Hint:
+    """All scores, of positions with a label; those of features are NaN for a teacher that has none.
+    logits: [n, K_S], features: [n, d_T], gold: [n] below n_labels."""
     generator = np.random.default_rng(0)
     if len(gold) > AT_MOST:
         rows = generator.choice(len(gold), AT_MOST, replace=False)
-        logits, features, gold = logits[rows], features[rows], gold[rows]
+        logits, gold = logits[rows], gold[rows]
+        features = None if features is None else features[rows]
     probabilities = softmax(logits.astype(np.float64), axis=1)
     gain = leep_gain(probabilities, gold, n_labels)
     null = np.array(
@@ -101,8 +103,8 @@ def hint(logits: np.ndarray, features: np.ndarray, gold: np.ndarray, n_labels: i
         leep_gain=gain,
         null=float(np.quantile(null, 0.95)),
         p_value=float((1 + (null >= gain).sum()) / (1 + PERMUTATIONS)),
-        logme=logme(features, gold),
-        h_score=h_score(features, gold),
+        logme=float("nan") if features is None else logme(features, gold),
+        h_score=float("nan") if features is None else h_score(features, gold),
         nce=nce(probabilities.argmax(axis=1), gold),
     )
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import rel_entr
 from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from ctkd_cli.tasks.positions import UNLABELLED
+
+if TYPE_CHECKING:
+    from ctkd_cli.tasks.kinds.base import Kind
+    from ctkd_cli.tasks.positions import Labels
 
 BINS = 15
 
@@ -19,6 +28,18 @@ def score(gold: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) ->
         "weighted_f1": float(weighted),
         "accuracy": float(accuracy_score(gold, predicted)),
         **confidence_scores(gold, probabilities),
+    }
+
+
+def on_validation(
+    kind: Kind, names: Sequence[str], labels: Labels, logits: np.ndarray
+) -> dict[str, float]:
+    """The scores that settings and weights are selected by; logits: [S, K], of every position."""
+    known = labels.values != UNLABELLED
+    gold, predicted = labels.values[known], logits[known].argmax(axis=1)
+    return {
+        "macro_f1": macro_f1(gold, predicted, len(names)),
+        "accuracy": float((gold == predicted).mean()),
     }
 
 

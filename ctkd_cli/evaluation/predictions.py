@@ -27,7 +27,7 @@ def table(arm: str, seed: int, task: Task, logits: np.ndarray) -> pa.Table:
         "seed": pa.array([seed] * n, pa.int64()),
         "id": task.test.ids.array,
         "input": [task.settings.show(row)[:SHOWN] for row in rows(task.test.inputs)],
-        "gold": [task.labels[label] for label in task.test.labels],
+        "gold": [task.labels[label] for label in task.test.labels.values],
         "predicted": [task.labels[label] for label in probabilities.argmax(axis=1)],
     }
     for index, label in enumerate(task.labels):

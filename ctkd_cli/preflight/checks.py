@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,9 @@ def _require_sound_models(experiment: Experiment) -> None:
     hush_libraries()
     models = (experiment.teacher, experiment.student)
     new = [model for model in models if not _sound or model.fingerprint() not in _sound]
-    for checks in ([m.require_sound for m in new], [m.require_fitting for m in new]):
+    kinds = {id(experiment.teacher): next(iter(experiment.sources.values()))}
+    fitting = [partial(m.require_fitting, kinds.get(id(m), experiment.target)) for m in new]
+    for checks in ([m.require_sound for m in new], fitting):
         problems: list[Problem] = []
         for check in checks:
             try:

@@ -61,7 +61,7 @@ def require(experiment: Experiment, sources: Mapping[str, Task], target: Task) -
 
 
 def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[Problem]:
-    labelled = [int((target.train.labels == row).sum()) for row in range(len(target.labels))]
+    labelled = target.train.labels.counts(len(target.labels)).tolist()
     here = Conditions(
         n_shared=len(shared_labels(source.labels, target.labels)),
         labelled_per_class=min(labelled),

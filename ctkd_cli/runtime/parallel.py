@@ -101,15 +101,22 @@ def own_rows(rows: Sequence[int]) -> Sequence[int]:
     return rows[bounds[rank()] : bounds[rank() + 1]] or rows[:1]
 
 
-def whole(own: Tensor, n: int) -> Tensor:
-    """The outputs of a batch of n rows, [n, ...], of the outputs of each process's own rows.
+def shares(counts: Sequence[int] | None, n: int) -> list[int]:
+    """Where each process's outputs of a batch of n rows begin, and how many there are. counts: the
+    outputs that each row has; None: one."""
+    bounds = _bounds(n)
+    return bounds if counts is None else [sum(counts[:bound]) for bound in bounds]
+
+
+def whole(own: Tensor, bounds: Sequence[int]) -> Tensor:
+    """The outputs of a batch, [S, ...], of those of each process's own rows; bounds: `shares`.
 
     Each process computes the same loss of them. The gradient of an own part is multiplied by the
     number of processes, since DistributedDataParallel divides by it.
     """
     if world() == 1:
         return own
-    gathered: Tensor = _whole()(own, n)
+    gathered: Tensor = _whole()(own, bounds)
     return gathered
 
 
@@ -119,8 +126,7 @@ def _whole() -> Any:
 
     class Whole(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, own: Tensor, n: int) -> Tensor:
-            bounds = _bounds(n)
+        def forward(ctx: Any, own: Tensor, bounds: Sequence[int]) -> Tensor:
             sizes = [end - start for start, end in pairwise(bounds)]
             ctx.shape, ctx.start, ctx.size = own.shape, bounds[rank()], sizes[rank()]
             padded = own.new_zeros((max(sizes), *own.shape[1:]))

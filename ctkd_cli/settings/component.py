@@ -40,7 +40,7 @@ class Component(Frozen):
     role: ClassVar[str] = ""  # the settings key it stands under, such as target; set when chosen
 
     @classmethod
-    def group(cls) -> str:
+    def entry_point_group(cls) -> str:
         """The group of entry points through which other packages add parts of this sort."""
         return f"ctkd.{cls.package.rpartition('.')[2]}"
 
@@ -56,7 +56,7 @@ def available(base: type[Component]) -> list[str]:
         for module in pkgutil.iter_modules(import_module(f"ctkd_cli.{base.package}").__path__)
         if module.name != "base" and not module.name.startswith("_")
     )
-    return sorted({*ours, *_third_party(base.group())})
+    return sorted({*ours, *_third_party(base.entry_point_group())})
 
 
 def find(base: type[T], name: str, where: str) -> type[T]:
@@ -75,7 +75,7 @@ def find(base: type[T], name: str, where: str) -> type[T]:
                 nearest=nearest(str(name), names),
             )
         )
-    if name in (theirs := _third_party(base.group())):
+    if name in (theirs := _third_party(base.entry_point_group())):
         found: type[T] = theirs[name].load()
         return found
     module = import_module(f"ctkd_cli.{base.package}.{name}")

@@ -6,47 +6,54 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.settings.component import find
-from ctkd_cli.tasks.kinds.base import Kind, hash_inputs
+from ctkd_cli.tasks.kinds.base import Kind
+from ctkd_cli.tasks.positions import Labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-UNLABELLED = -1
 
 
 @dataclass(frozen=True)
 class Split:
     """Examples in a fixed order.
 
-    ids: unique. inputs: the kind's columns. labels: int64, index into Task.labels, or UNLABELLED.
-    keys: [N] uint64, equal for examples that are the same (Kind.keys), 0 for empty ones.
+    ids: unique. inputs: the kind's columns. keys: [N] uint64, equal for examples that are the same
+    (Kind.key), 0 for empty ones. digests: [N, 2] uint64, of all that a model can see of an input.
+    groups: what belongs together, such as a patient or a document; None where that is not known.
     """
 
     ids: Ids
     inputs: Dataset
-    labels: np.ndarray
+    labels: Labels
     keys: np.ndarray
+    digests: np.ndarray
+    groups: Ids | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def without_labels(self) -> Split:
-        return self.labelled_as(np.broadcast_to(UNLABELLED, len(self)))
+        return self.labelled_as(self.labels.hidden())
 
-    def labelled_as(self, labels: np.ndarray) -> Split:
-        return Split(self.ids, self.inputs, labels, self.keys)
+    def labelled_as(self, labels: Labels) -> Split:
+        return replace(self, labels=labels)
 
     def select(self, rows: Sequence[int] | np.ndarray) -> Split:
         rows = np.asarray(rows, dtype=np.int64)
         return Split(
-            self.ids.select(rows), self.inputs.select(rows), self.labels[rows], self.keys[rows]
+            self.ids.select(rows),
+            self.inputs.select(rows),
+            self.labels.select(rows),
+            self.keys[rows],
+            self.digests[rows],
+            None if self.groups is None else self.groups.select(rows),
         )
 
     def without(self, rows: np.ndarray) -> Split:
@@ -57,11 +64,14 @@ def concatenate(first: Split, second: Split) -> Split:
     """One split after the other."""
     from datasets import concatenate_datasets
 
+    grouped = first.groups is not None and second.groups is not None
     return Split(
         first.ids + second.ids,
         concatenate_datasets([first.inputs, second.inputs]),
-        np.concatenate([first.labels, second.labels]),
+        first.labels.joined(second.labels),
         np.concatenate([first.keys, second.keys]),
+        np.concatenate([first.digests, second.digests]),
+        first.groups + second.groups if grouped else None,  # type: ignore[operator]
     )
 
 
@@ -73,8 +83,8 @@ def fingerprint(kind: Kind, labels: Sequence[str], splits: Sequence[Split]) -> s
         digest.update(f"{len(split)}".encode())
         for start in range(0, len(split), 10_000):
             digest.update("\0".join(split.ids[start : start + 10_000]).encode())
-        digest.update(split.labels.tobytes())
-        hash_inputs(digest, split.inputs)
+        digest.update(split.labels.values.astype(np.int64).tobytes())
+        digest.update(split.digests.tobytes())
     return digest.hexdigest()
 
 

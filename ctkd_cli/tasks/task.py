@@ -13,18 +13,21 @@ import numpy as np
 from pydantic import Field
 
 from ctkd_cli.data._ids import Ids
-from ctkd_cli.data._labels import Column, label_column
+from ctkd_cli.data._labels import Column
 from ctkd_cli.data._labels import problems as label_problems
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.settings.component import Frozen
+from ctkd_cli.tasks import coverage
+from ctkd_cli.tasks.coverage import counted
+from ctkd_cli.tasks.draws import draw, draw_groups
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.split import UNLABELLED, Split, concatenate, fingerprint
+from ctkd_cli.tasks.positions import UNLABELLED, Labels
+from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SHOWN = 8  # labels that a message names
 DEFAULT_VALIDATION = 0.1  # share of train, for tasks with all their labels
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -42,6 +45,11 @@ class TaskSettings(Frozen):
     )
     labels_per_class: Annotated[int, Field(ge=1)] | None = Field(
         None, description="labelled examples kept per class, drawn with the run's seed"
+    )
+    group: str | None = Field(
+        None,
+        description="the column that says which examples belong together, such as a patient or a "
+        "document: they share a split, and intervals draw them together",
     )
     validation_size: Count | Fraction | None = Field(
         None,
@@ -91,17 +99,17 @@ class Task:
     @property
     def labelled(self) -> np.ndarray:
         """Rows of `train` whose label is known."""
-        return np.flatnonzero(self.train.labels != UNLABELLED)
+        return np.flatnonzero(self.train.labels.labelled)
 
     def splits(self) -> dict[str, Split]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Labelled examples per split and label."""
+        """Labelled positions, one per example as a rule, per split and label."""
         return {
-            name: {
-                label: int((split.labels == index).sum()) for index, label in enumerate(self.labels)
-            }
+            name: dict(
+                zip(self.labels, split.labels.counts(len(self.labels)).tolist(), strict=True)
+            )
             for name, split in self.splits().items()
         }
 
@@ -129,7 +137,7 @@ class _Loader:
         settings = self.settings
         raw = settings.read(settings.columns(), settings.label)
         columns = {
-            part: label_column(
+            part: settings.read_labels(
                 table, settings.label, f"{settings.role}, column {settings.label!r} of {part}"
             )
             for part, table in raw.items()
@@ -139,6 +147,7 @@ class _Loader:
                 self.notes.append(f"the data's own {part} split is not used: it has no labels")
                 del raw[part], columns[part]
         labels = self._labels(columns)
+        self.classes = settings.counted(labels)
         splits = {
             part: self._split(part, table, columns[part], labels) for part, table in raw.items()
         }
@@ -151,7 +160,7 @@ class _Loader:
         train, validation = self._hold_out_validation(train, splits.get("validation"))
         train = self._limit(self._hide_labels(train))
         validation, test = self._limit(validation), self._limit(test)
-        self._require_examples(labels, train, validation, test)
+        self.notes += coverage.require(settings, labels, (train, validation, test), self.notes)
         return Task(
             settings=settings,
             labels=labels,
@@ -203,18 +212,36 @@ class _Loader:
         index = {label: position for position, label in enumerate(labels)}
         # The last is for rows without a label, whose code is -1.
         known = [*(index.get(rename.get(name, name), UNLABELLED) for name in column.names)]
-        numbers = np.array([*known, UNLABELLED], np.int64)[column.codes]
-        unnamed = column.codes < 0
-        wanted = numbers != UNLABELLED
+        offsets = settings.offsets(inputs)
+        found = Labels(np.array([*known, UNLABELLED], np.int64)[column.codes], offsets)
+        wanted, unnamed = found.labelled, ~Labels(column.codes, offsets).labelled
         if part in ("train", "unlabelled"):
-            wanted |= unnamed
+            wanted = wanted | unnamed
         elif missing := int(unnamed.sum()):
-            self.notes.append(f"{_examples(missing)} of {part} left out: no label")
-        keys = settings.keys(inputs)
+            self.notes.append(f"{counted(missing)} of {part} left out: no label")
+        keys, digests = settings.identify(inputs)
         if empty := int((wanted & (keys == 0)).sum()):
-            self.notes.append(f"{_examples(empty)} of {part} left out: empty")
-        split = Split(self._ids(part, table), inputs, numbers, keys)
+            self.notes.append(f"{counted(empty)} of {part} left out: empty")
+        groups = self._groups(part, table)
+        split = Split(self._ids(part, table), inputs, found, keys, digests, groups)
         return split.select(np.flatnonzero(wanted & (keys != 0)))
+
+    def _groups(self, part: str, table: Dataset) -> Ids | None:
+        """What belongs together, where the settings name a column for it."""
+        column = self.settings.group
+        if column is None:
+            return None
+        if column not in table.column_names:
+            raise InputError(
+                Problem(
+                    "the data has no such column",
+                    where=f"{self.settings.role}.group, {part} split",
+                    got=column,
+                    allowed=", ".join(table.column_names[:30]),
+                    nearest=nearest(column, table.column_names),
+                )
+            )
+        return Ids.of_column(table, column)
 
     def _ids(self, part: str, table: Dataset) -> Ids:
         """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
@@ -232,22 +259,35 @@ class _Loader:
         if test is not None:
             return train, test
         generator = np.random.default_rng(self.settings.split_seed)
-        rows = _draw(train.labels, self.settings.test_size, generator)
+        rows = self._drawn(train, self.settings.test_size, generator)
         return train.without(rows), train.select(rows)
+
+    def _drawn(self, split: Split, amount: float, generator: np.random.Generator) -> np.ndarray:
+        """Rows of labelled examples; a share keeps groups whole."""
+        if split.groups is None or isinstance(amount, int):
+            return draw(split.labels, self.classes, amount, generator)
+        labelled = np.flatnonzero(split.labels.labelled)
+        return np.asarray(labelled[draw_groups(split.groups.select(labelled), amount, generator)])
 
     def _drop_duplicates(self, train: Split, test: Split) -> Split:
         """Leave out of train what test holds too, and repetitions within train."""
         leaked = np.isin(train.keys, test.keys)
         # Labelled examples first, so that of two equal ones the labelled one stays.
-        order = np.argsort(train.labels == UNLABELLED, kind="stable")
+        order = np.argsort(~train.labels.labelled, kind="stable")
         _, first = np.unique(train.keys[order], return_index=True)
         keep = np.zeros(len(train), dtype=bool)
         keep[order[first]] = True
         if leaked.any():
-            held = _examples(int(leaked.sum()))
+            held = counted(int(leaked.sum()))
             self.notes.append(f"{held} of train left out: test holds them too")
+        if train.groups is not None and test.groups is not None:
+            together = np.isin(np.array([*train.groups]), np.array([*test.groups])) & ~leaked
+            if together.any():
+                held = counted(int(together.sum()))
+                self.notes.append(f"{held} of train left out: test holds others of their group")
+            leaked |= together
         if repeated := int((~keep & ~leaked).sum()):
-            self.notes.append(f"{_examples(repeated)} of train left out: repetitions")
+            self.notes.append(f"{counted(repeated)} of train left out: repetitions")
         return train.select(np.flatnonzero(keep & ~leaked))
 
     def _hold_out_validation(self, train: Split, own: Split | None) -> tuple[Split, Split]:
@@ -265,17 +305,15 @@ class _Loader:
                 )
         pool = train if own is None else own
         seed = settings.split_seed if settings.labels_per_class is None else self.seed
-        rows = _draw(pool.labels, amount, np.random.default_rng([seed, 1]))
+        rows = self._drawn(pool, amount, np.random.default_rng([seed, 1]))
         return (train.without(rows) if own is None else train), pool.select(rows)
 
     def _hide_labels(self, train: Split) -> Split:
         if self.settings.labels_per_class is None:
             return train
         generator = np.random.default_rng([self.seed, 2])
-        kept = _draw(train.labels, self.settings.labels_per_class, generator)
-        labels = np.full_like(train.labels, UNLABELLED)
-        labels[kept] = train.labels[kept]
-        return train.labelled_as(labels)
+        kept = draw(train.labels, self.classes, self.settings.labels_per_class, generator)
+        return train.labelled_as(train.labels.only(kept))
 
     def _limit(self, split: Split) -> Split:
         """About `limit` examples: every label keeps one at least, and labels go first."""
@@ -283,60 +321,9 @@ class _Loader:
         if limit is None or len(split) <= limit:
             return split
         generator = np.random.default_rng(self.settings.split_seed)
-        labelled = np.flatnonzero(split.labels != UNLABELLED)
+        labelled = np.flatnonzero(split.labels.labelled)
+        hidden = np.flatnonzero(~split.labels.labelled)
         if len(labelled) > limit:
-            labelled = _draw(split.labels, limit / len(labelled), generator)
-        hidden = np.flatnonzero(split.labels == UNLABELLED)
+            labelled = draw(split.labels, self.classes, limit / len(labelled), generator)
         hidden = generator.permutation(hidden)[: max(0, limit - len(labelled))]
         return split.select(np.sort(np.concatenate([labelled, hidden])))
-
-    def _require_examples(
-        self, labels: tuple[str, ...], train: Split, validation: Split, test: Split
-    ) -> None:
-        problems = []
-        n_train, n_validation, n_test = (
-            [int((split.labels == index).sum()) for index in range(len(labels))]
-            for split in (train, validation, test)
-        )
-        wanted = self.settings.labels_per_class or 1
-        absent = [label for label, n in zip(labels, n_train, strict=True) if n == 0]
-        for label, n, selected, tested in zip(labels, n_train, n_validation, n_test, strict=True):
-            if 0 < n < wanted:
-                self.notes.append(f"label {label!r} has {_examples(n)}, not {wanted}")
-            if selected == 0 and len(validation):
-                self.notes.append(f"label {label!r} is absent from validation")
-            if tested == 0:
-                self.notes.append(f"label {label!r} is absent from test")
-        if absent:
-            told = [
-                f"{label!r} (test has {_examples(n_test[labels.index(label)])})"
-                for label in absent[:SHOWN]
-            ]
-            more = [f"{len(absent) - SHOWN} labels more"] if len(absent) > SHOWN else []
-            problems.append(
-                Problem(
-                    "a label has no example left to train on",
-                    where=f"{self.settings.role}, train split",
-                    got="; ".join([*told, *more, *self.notes[:SHOWN]]),
-                    remedy="more data, or labels=[...] without it",
-                )
-            )
-        if len(test) == 0:
-            problems.append(Problem("the test split is empty", where=f"{self.settings.role}.test"))
-        if problems:
-            raise InputError(*problems)
-
-
-def _draw(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
-    """Rows drawn within each label, sorted: `amount` of each (int), or that share of each (float,
-    at least one). Unlabelled rows are never drawn."""
-    drawn = []
-    for label in np.unique(labels[labels != UNLABELLED]):
-        rows = generator.permutation(np.flatnonzero(labels == label))
-        count = amount if isinstance(amount, int) else max(1, round(amount * len(rows)))
-        drawn.append(rows[:count])
-    return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=np.int64)
-
-
-def _examples(n: int) -> str:
-    return f"{n} example{'' if n == 1 else 's'}"

@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ctkd_cli.backbones._pooled import logits_and_features
 from ctkd_cli.runtime import memory, parallel
 from ctkd_cli.runtime.devices import autocast
+from ctkd_cli.tasks.positions import spread
 
 if TYPE_CHECKING:
-    from torch import nn
+    from transformers import PreTrainedModel
 
-    from ctkd_cli.distillation.knowledge import Said
+    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.runtime.devices import Device
     from ctkd_cli.tasks.kinds.base import Encoded, Kind
 
 ACCELERATED = 16  # times what a batch holds on a CPU, whose caches are small
 PARTLY = 4  # a batch this part full may stay so, rather than be filled up with padding
-FORGET = 50_000  # rows after which pages of mapped files are let go
+FORGET = 50_000  # examples after which pages of mapped files are let go
 
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with what reads for it: the kind of task, and a preprocessor of its own."""
+
+    model: PreTrainedModel
+    backbone: Backbone
+    preprocessor: Any
+    kind: Kind
+    device: Device
+
+    @property
+    def where(self) -> torch.device:
+        found: torch.device = next(self.model.parameters()).device
+        return found
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a model says of some examples, float32. examples: [n], rows of the split. positions:
+    [S], flat places among all that it reads of the split (Encoded.offsets). logits: [S, K].
+    features: [S, d], None for a model that has none."""
+
+    examples: np.ndarray
+    positions: np.ndarray
+    logits: np.ndarray
+    features: np.ndarray | None
+
+
 def batches(
-    model: nn.Module,
-    kind: Kind,
+    loaded: LoadedModel,
     encoded: Encoded,
-    preprocessor: Any,
-    device: Device,
     on_batch: Progress = lambda done, total: None,
-) -> Iterator[Said]:
-    """Some rows of a split at a time: rows [n], logits [n, K] and pooled features [n, d], float32.
+) -> Iterator[Read]:
+    """Some examples of a split at a time.
 
     Longest first, so that a batch holds examples of like length and memory peaks at the start.
     Several processes read a batch each, and all get all.
     """
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    planned = plan(encoded.lengths, kind.per_batch * (1 if on_cpu else ACCELERATED))
+    model = loaded.model
+    per_batch = loaded.kind.per_batch * (1 if loaded.where.type == "cpu" else ACCELERATED)
+    planned = plan(encoded.lengths, per_batch)
     was_training = model.training
     model.eval()
     done = unforgotten = 0
@@ -48,7 +75,7 @@ def batches(
         for start in range(0, len(planned), parallel.world()):
             turn = planned[start : start + parallel.world()]
             mine = turn[parallel.rank()] if parallel.rank() < len(turn) else None
-            said = None if mine is None else _said(model, kind, encoded, preprocessor, device, mine)
+            said = None if mine is None else _said(loaded, encoded, mine)
             yield from filter(None, parallel.gather(said))
             read = sum(map(len, turn))
             done, unforgotten = done + read, unforgotten + read
@@ -75,32 +102,43 @@ def plan(lengths: np.ndarray, per_batch: int) -> list[np.ndarray]:
     return planned
 
 
-def _said(
-    model: nn.Module,
-    kind: Kind,
-    encoded: Encoded,
-    preprocessor: Any,
-    device: Device,
-    rows: np.ndarray,
-) -> Said:
+def _said(loaded: LoadedModel, encoded: Encoded, rows: np.ndarray) -> Read:
     """What a model says of one batch."""
-    where = next(model.parameters()).device
-    inputs = kind.collate([encoded.rows[row] for row in rows], preprocessor)
-    inputs = {name: tensor.to(where) for name, tensor in inputs.items()}
-    with torch.inference_mode(), autocast(device, where):
-        logits, features = logits_and_features(model, inputs)
-    return rows, logits.float().cpu().numpy(), features.float().cpu().numpy()
+    batch = loaded.kind.collate([encoded.rows[row] for row in rows], loaded.preprocessor)
+    with torch.inference_mode(), autocast(loaded.device, loaded.where):
+        outputs = loaded.backbone.forward(loaded.model, batch.to(loaded.where))
+    return Read(
+        examples=rows,
+        positions=rows if encoded.offsets is None else spread(encoded.offsets, rows)[0],
+        logits=outputs.logits.float().cpu().numpy(),
+        features=None if outputs.features is None else outputs.features.float().cpu().numpy(),
+    )
 
 
-def read(
-    model: nn.Module, kind: Kind, encoded: Encoded, preprocessor: Any, device: Device
-) -> np.ndarray:
-    """Logits [N, K], float32, in the order of the split."""
+def read(loaded: LoadedModel, encoded: Encoded, offsets: np.ndarray | None = None) -> np.ndarray:
+    """Logits [S, K], float32, in the order of the split. offsets: [N + 1], of the positions that
+    its examples have (Labels.offsets), None: one each; what the model does not see of them is 0."""
     found: np.ndarray | None = None
-    for rows, logits, _ in batches(model, kind, encoded, preprocessor, device):
+    for some in batches(loaded, encoded):
         if found is None:
-            found = np.empty((len(encoded.rows), logits.shape[1]), np.float32)
-        found[rows] = logits
+            n = len(encoded.rows) if offsets is None else int(offsets[-1])
+            found = np.zeros((n, some.logits.shape[1]), np.float32)
+        places = some.positions
+        if offsets is not None:
+            assert encoded.offsets is not None
+            assert encoded.numbers is not None
+            counts = np.diff(encoded.offsets)[some.examples]
+            places = np.repeat(offsets[some.examples], counts) + encoded.numbers[some.positions]
+        found[places] = some.logits
     if found is None:
         raise ValueError("an empty split has nothing to read")
     return found
+
+
+def positions_of(encoded: Encoded, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positions that a model reads of some examples: the example of each [S], and which place
+    of it each is [S]."""
+    if encoded.offsets is None or encoded.numbers is None:
+        return rows, np.zeros(len(rows), np.int64)
+    places, offsets = spread(encoded.offsets, rows)
+    return np.repeat(rows, np.diff(offsets)), np.asarray(encoded.numbers[places], np.int64)

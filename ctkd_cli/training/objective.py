@@ -3,66 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ctkd_cli.backbones._pooled import final_linear, logits_and_features
 from ctkd_cli.distillation.losses.base import Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.runtime import parallel
-from ctkd_cli.tasks.split import UNLABELLED
+from ctkd_cli.tasks.kinds.base import Batch
 
 if TYPE_CHECKING:
-    import numpy as np
-    from transformers import PreTrainedModel
-
-    from ctkd_cli.distillation.schedules.base import Schedule
-    from ctkd_cli.distillation.terms import Term
-
-OnConflict = Literal["keep", "drop", "project"]
+    from ctkd_cli.distillation.terms import Distillation, OnConflict, Term
+    from ctkd_cli.training.inference import LoadedModel
 
 
-@dataclass(frozen=True)
-class Teaching:
-    """The distillation part: lambda(t) * sum of terms, on every input. The terms' signals are
-    joined by id already: one row per row of the lesson."""
-
-    terms: tuple[Term, ...]
-    lambda_: float
-    schedule: Schedule
-    on_conflict: OnConflict = "keep"
-
-    def rows(self, rows: np.ndarray) -> list[dict[str, Tensor]]:
-        """What each term hears about a batch's examples."""
-        return [
-            {**term.signals.rows(rows), "weight": torch.from_numpy(term.weight[rows]).float()}
-            for term in self.terms
-        ]
-
-
-class Learner(nn.Module):
+class Objective(nn.Module):
     """A model with the parts of its loss: projectors, which train with it, and teachers' heads,
     which do not."""
 
     def __init__(
-        self, model: PreTrainedModel, teaching: Teaching | None, label_smoothing: float
+        self, loaded: LoadedModel, distillation: Distillation | None, label_smoothing: float
     ) -> None:
         super().__init__()
-        self.model = model
+        self.model = loaded.model
+        self.backbone, self.kind = loaded.backbone, loaded.kind
         self.label_smoothing = label_smoothing
-        self.on_conflict: OnConflict = teaching.on_conflict if teaching else "keep"
-        head = final_linear(model)
-        terms = teaching.terms if teaching else ()
+        self.on_conflict: OnConflict = distillation.on_conflict if distillation else "keep"
+        self.names: list[str] = []
+        self.parts = nn.ModuleList()
+        if distillation is None:
+            return
+        head = self.backbone.head(self.model)
+        assert head is not None, "a student has a head"
+        terms = distillation.terms
         self.names = [term.name for term in terms]
-        self.parts = nn.ModuleList(
-            _TermPart(term, head.in_features, head.out_features) for term in terms
-        )
+        for term in terms:
+            constants = {name: torch.as_tensor(a) for name, a in terms.constants(term).items()}
+            self.parts.append(_TermPart(term, constants, head.in_features, head.out_features))
 
     def forward(
         self,
         inputs: Mapping[str, Tensor],
+        where: Tensor | None,
+        counts: Sequence[int] | None,
         labels: Tensor,
         teacher: Sequence[Mapping[str, Tensor]] | None,
         lambda_: float,
@@ -71,22 +54,25 @@ class Learner(nn.Module):
         """The loss of a batch, and what it is made of: `ce`, `kd` (the sum of the terms), and with
         several terms `kd/NAME` for each.
 
-        inputs: of this process's rows of the batch (parallel.own_rows), all of them where there is
-        one process. labels: [B]. teacher: Teaching.rows of all B examples. measure: also
+        inputs, where: of this process's rows of the batch (parallel.own_rows), all of them where
+        there is one process; see Batch. counts: [B], positions of each example of the whole batch;
+        None: one. labels: [S] of all of them. teacher: Terms.at of all of them. measure: also
         `kd_share` (with several terms, `kd_share/NAME`), the share of the gradient norm on the
         features.
         """
-        own = logits_and_features(self.model, inputs)
-        logits, features = (parallel.whole(output, len(labels)) for output in own)
-        known = labels != UNLABELLED
-        ce = nn.functional.cross_entropy(
-            logits[known].float(), labels[known], label_smoothing=self.label_smoothing
-        )
+        own = self.backbone.forward(self.model, Batch(inputs, where))
+        assert own.features is not None, "a student has features"
+        bounds = parallel.shares(counts, len(labels) if counts is None else len(counts))
+        logits, features = (parallel.whole(part, bounds) for part in (own.logits, own.features))
+        ce = self.kind.loss(logits, labels, self.label_smoothing)
         if teacher is None or not self.parts:
             return {"loss": ce, "ce": ce}
         with torch.autocast(features.device.type, enabled=False):
             said = StudentOutputs(logits.float(), features.float(), labels)
-            kds = [part(said, heard) for part, heard in zip(self.parts, teacher, strict=True)]
+            kds = [
+                part(said, self.kind.align(said, heard))
+                for part, heard in zip(self.parts, teacher, strict=True)
+            ]
         kd = torch.stack(kds).sum()
         training = torch.is_grad_enabled()
         if self.on_conflict != "keep" and training and kd.requires_grad:
@@ -136,36 +122,35 @@ class Learner(nn.Module):
 
 
 class _TermPart(nn.Module):
-    """A loss with its projector, and the frozen head of the teacher that it hears."""
+    """A loss with its projector, and what is the same of its teacher at every position: the frozen
+    head, the label map."""
 
-    head_weight: Tensor
-    head_bias: Tensor
-    label_map: Tensor
-    shared: Tensor
-
-    def __init__(self, term: Term, student_width: int, n_target_labels: int) -> None:
+    def __init__(
+        self, term: Term, constants: Mapping[str, Tensor], student_width: int, n_labels: int
+    ) -> None:
         super().__init__()
         self.loss = term.loss
-        n_source_labels, teacher_width = term.signals.head_weight.shape
+        n_source_labels, teacher_width = constants["head_weight"].shape
         self.projector = term.loss.projector(
-            Sizes(student_width, teacher_width, n_source_labels, n_target_labels)
+            Sizes(student_width, teacher_width, n_source_labels, n_labels)
         )
-        for name in ("head_weight", "head_bias", "label_map", "shared"):
-            tensor = torch.as_tensor(getattr(term.signals, name))
+        self.constants = list(constants)
+        for name, tensor in constants.items():
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, said: StudentOutputs, heard: Mapping[str, Tensor]) -> Tensor:
         """The term's value, weighted: a scalar."""
-        weight = heard["weight"]
+        most = self.loss.max_rows
+        if most is not None and len(said.labels) > most:
+            drawn = torch.randperm(len(said.labels))[:most].to(said.labels.device)
+            said = StudentOutputs(said.logits[drawn], said.features[drawn], said.labels[drawn])
+            heard = {name: tensor[drawn] for name, tensor in heard.items()}
         teacher = TeacherOutputs(
             **{name: tensor for name, tensor in heard.items() if name != "weight"},
-            head_weight=self.head_weight,
-            head_bias=self.head_bias,
-            label_map=self.label_map,
-            shared=self.shared,
+            **{name: getattr(self, name) for name in self.constants},
         )
         value: Tensor = self.loss(said, teacher, self.projector)
-        return (weight * value).mean()
+        return (heard["weight"] * value).mean()
 
 
 def gradient_shares(features: Tensor, ce: Tensor, kds: Sequence[Tensor]) -> list[Tensor]:

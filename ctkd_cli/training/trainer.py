@@ -1,5 +1,5 @@
 """The loop. Teacher and student learn in the same one: transformers' Trainer, with our batches, our
-loss and our validation. A variation is a `Lesson`, never a copy of the loop."""
+loss and our validation. A variation is a `TrainingSet`, never a copy of the loop."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer_callback import ProgressCallback
 
 from ctkd_cli.errors import TrainingDiverged
-from ctkd_cli.evaluation.metrics import macro_f1
+from ctkd_cli.evaluation.metrics import on_validation
 from ctkd_cli.runs.tracking import PROJECT
 from ctkd_cli.runtime import devices, interruption, memory, parallel
-from ctkd_cli.tasks.split import UNLABELLED
 from ctkd_cli.training import batches, cpu_kernels, inference
-from ctkd_cli.training.objective import Learner, Teaching
+from ctkd_cli.training.inference import LoadedModel, positions_of
+from ctkd_cli.training.objective import Objective
 from ctkd_cli.training.vocabulary import restricted
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
+    from ctkd_cli.distillation.terms import Distillation
     from ctkd_cli.runs.rundir import Event, Stage
     from ctkd_cli.runtime.devices import Device
-    from ctkd_cli.tasks.kinds.base import Encoded, Kind
-    from ctkd_cli.tasks.task import Task
+    from ctkd_cli.tasks.kinds.base import Encoded
+    from ctkd_cli.tasks.positions import Labels
     from ctkd_cli.training.checkpoints import Checkpoints
     from ctkd_cli.training.settings import Training
 
@@ -43,31 +42,30 @@ LOGGED = 50  # how many points of a training's curve are kept
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a model learns from. labels: [N] int64, UNLABELLED where there is none. ids: of the N
-    examples, to tell which ones training broke on."""
+class TrainingSet:
+    """What a model learns from: N examples as it reads them, their labels, and what it is taught
+    beside them. names: of the labels. validation: to select weights on. ids: of the N examples, to
+    tell which ones training broke on."""
 
-    kind: Kind
     encoded: Encoded
-    labels: np.ndarray
-    preprocessor: Any
-    teaching: Teaching | None = None
-    validation: tuple[Encoded, np.ndarray] | None = None
+    labels: Labels
+    names: Sequence[str]
+    distillation: Distillation | None = None
+    validation: tuple[Encoded, Labels] | None = None
     ids: Sequence[str] = ()
 
-    def tokens(self) -> np.ndarray | None:
+    def tokens(self, loaded: LoadedModel) -> np.ndarray | None:
         """The ids that the model will read while it learns; None where inputs are no tokens."""
         read = [self.encoded, *([self.validation[0]] if self.validation else [])]
-        found = [self.kind.tokens(encoded, self.preprocessor) for encoded in read]
+        found = [loaded.kind.tokens(encoded, loaded.preprocessor) for encoded in read]
         known = [tokens for tokens in found if tokens is not None]
         return reduce(np.union1d, known) if known else None
 
 
 def fit(
-    model: PreTrainedModel,
-    lesson: Lesson,
+    loaded: LoadedModel,
+    data: TrainingSet,
     training: Training,
-    device: Device,
     seed: int,
     arm: str,
     stage: Stage,
@@ -78,35 +76,36 @@ def fit(
     Raises TrainingDiverged when the loss becomes NaN or infinite; KeyboardInterrupt when the user
     asks for an end, after a step, when its checkpoint is kept.
     """
-    labelled = np.flatnonzero(lesson.labels != UNLABELLED)
-    unlabelled = np.flatnonzero(lesson.labels == UNLABELLED)
-    plan = batches.plan(labelled, unlabelled, lesson.encoded.lengths, training, seed)
-    if lesson.teaching is None:
+    model, device = loaded.model, loaded.device
+    known = data.labels.labelled
+    labelled, unlabelled = np.flatnonzero(known), np.flatnonzero(~known)
+    plan = batches.plan(labelled, unlabelled, data.encoded.lengths, training, seed)
+    if data.distillation is None:
         plan = plan.labelled_only()
-    learner = Learner(model, lesson.teaching, training.label_smoothing)
+    objective: nn.Module = Objective(loaded, data.distillation, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
-        learner = nn.SyncBatchNorm.convert_sync_batchnorm(learner)  # type: ignore[no-untyped-call]
-    selects = lesson.validation is not None and training.select == "best"
+        objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
+    selects = data.validation is not None and training.select == "best"
     arguments = _arguments(training, device, seed, len(plan), selects)
     with (
         stage.remembered() as events,
-        restricted(model, lesson.tokens()),
+        restricted(model, data.tokens(loaded)),
         stage.tracked() as (tracker, name),
     ):
         last = checkpoints.begin(arm, stage, events)
         if last is None:
-            padding = round(batches.padding_share(plan, lesson.encoded.lengths), 4)
+            padding = round(batches.padding_share(plan, data.encoded.lengths), 4)
             stage.event("batches", arm=arm, steps=len(plan), padding_share=padding)
         arguments.output_dir = str(checkpoints.scratch)
         arguments.run_name = name
         arguments.report_to = [] if tracker == "none" else [tracker]
         arguments.project = PROJECT
         trainer = _Trainer(
-            learner,
+            objective,
             arguments,
-            lesson=lesson,
+            loaded=loaded,
+            data=data,
             plan=plan,
-            device=device,
             report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
             checkpoints=checkpoints,
         )
@@ -117,7 +116,7 @@ def fit(
         if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
             told = f"{arm}: the last step left weights that are not finite; {REMEDY}"
             raise TrainingDiverged(told)
-        parallel.share_weights(learner)
+        parallel.share_weights(objective)
     checkpoints.end()
     return events
 
@@ -127,22 +126,22 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        learner: Learner,
+        objective: nn.Module,
         arguments: TrainingArguments,
         *,
-        lesson: Lesson,
+        loaded: LoadedModel,
+        data: TrainingSet,
         plan: batches.Plan,
-        device: Device,
         report: _Reporter,
         checkpoints: Checkpoints,
     ) -> None:
-        self._lesson = lesson
+        self._loaded = loaded
+        self._data = data
         self._plan = plan
-        self._device = device
         self._report = report
         super().__init__(
-            learner, arguments, train_dataset=range(len(lesson.labels)),
-            callbacks=[report, checkpoints], eval_dataset=lesson.validation,
+            objective, arguments, train_dataset=range(len(data.labels)),
+            callbacks=[report, checkpoints], eval_dataset=data.validation,
         )  # fmt: skip
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -157,7 +156,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         loader: DataLoader[Any] = DataLoader(
-            range(len(self._lesson.labels)),  # type: ignore[arg-type]
+            range(len(self._data.labels)),  # type: ignore[arg-type]
             batch_sampler=self._plan,
             collate_fn=self._collate,
         )
@@ -167,15 +166,24 @@ class _Trainer(Trainer):  # type: ignore[misc]
         return prepared
 
     def _collate(self, rows: Sequence[int]) -> dict[str, Any]:
-        lesson = self._lesson
-        encoded = [lesson.encoded.rows[row] for row in parallel.own_rows(rows)]
-        batch: dict[str, Any] = {
-            "inputs": lesson.kind.collate(encoded, lesson.preprocessor),
-            "labels": torch.from_numpy(lesson.labels[rows]),
+        """What Objective.forward takes of a batch."""
+        data = self._data
+        own = [data.encoded.rows[row] for row in parallel.own_rows(rows)]
+        read = self._loaded.kind.collate(own, self._loaded.preprocessor)
+        examples, numbers = positions_of(data.encoded, np.asarray(rows))
+        counts, teacher = None, None
+        if data.encoded.offsets is not None:
+            counts = np.diff(data.encoded.offsets)[rows].tolist()
+        if data.distillation is not None:
+            teacher = data.distillation.terms.at(examples, numbers)
+        labels = data.labels.of(examples, numbers).astype(np.int64)
+        return {
+            "labels": torch.from_numpy(labels),
+            "inputs": dict(read.inputs),
+            "where": read.where,
+            "counts": counts,
+            "teacher": teacher,
         }
-        if lesson.teaching is not None:
-            batch["teacher"] = lesson.teaching.rows(np.asarray(rows))
-        return batch
 
     def compute_loss(
         self,
@@ -186,14 +194,12 @@ class _Trainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         lambda_ = self._lambda()
         terms = model(
-            inputs=inputs["inputs"],
-            labels=inputs["labels"],
-            teacher=inputs.get("teacher"),
+            **inputs,
             lambda_=lambda_,
             measure=self._report.is_due(self.state.global_step + 1),
         )
         figures = {name: float(term.detach()) for name, term in terms.items()}
-        self._report.add(figures, lambda_ if self._lesson.teaching else None)
+        self._report.add(figures, lambda_ if self._data.distillation else None)
         self._require_finite(figures)
         return (terms["loss"], terms) if return_outputs else terms["loss"]
 
@@ -202,7 +208,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
         if not broken:
             return
         step = self.state.global_step
-        ids = self._lesson.ids or range(len(self._lesson.labels))
+        ids = self._data.ids or range(len(self._data.labels))
         names = [str(ids[row]) for row in next(islice(self._plan, step, None))]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise TrainingDiverged(
@@ -211,11 +217,11 @@ class _Trainer(Trainer):  # type: ignore[misc]
         )
 
     def _lambda(self) -> float:
-        teaching = self._lesson.teaching
-        if teaching is None:
+        distillation = self._data.distillation
+        if distillation is None:
             return 0.0
         progress = self.state.global_step / max(1, len(self._plan) - 1)
-        return teaching.lambda_ * teaching.schedule(min(1.0, progress))
+        return distillation.lambda_ * distillation.schedule(min(1.0, progress))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """To trackers, with the terms of the objective."""
@@ -223,17 +229,11 @@ class _Trainer(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Validation, through the same pass as every other prediction."""
-        assert self._lesson.validation is not None
-        encoded, labels = self._lesson.validation
-        lesson = self._lesson
-        logits = inference.read(
-            self.model.model, lesson.kind, encoded, lesson.preprocessor, self._device
-        )
-        predicted = logits.argmax(axis=1)
-        metrics = {
-            "eval_macro_f1": macro_f1(labels, predicted, logits.shape[1]),
-            "eval_accuracy": float((labels == predicted).mean()),
-        }
+        assert self._data.validation is not None
+        encoded, labels = self._data.validation
+        logits = inference.read(self._loaded, encoded, labels.offsets)
+        scores = on_validation(self._loaded.kind, self._data.names, labels, logits)
+        metrics = {f"eval_{name}": value for name, value in scores.items()}
         self._report.validated(self.state.global_step, metrics)
         after = self.callback_handler.on_evaluate
         self.control: Any = after(self.args, self.state, self.control, metrics)
@@ -310,10 +310,3 @@ def _arguments(
     )
     arguments._n_gpu = 1  # one process uses one GPU; several need torchrun
     return arguments
-
-
-def encode_validation(task: Task, preprocessor: Any) -> tuple[Any, np.ndarray] | None:
-    """Validation as the loop wants it, None when the task has none."""
-    if len(task.validation) == 0:
-        return None
-    return task.settings.encode(task.validation.inputs, preprocessor), task.validation.labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,43 +13,50 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from test_training import signals
+from teachers import LABELS, bridged, knowledge, terms_of
 
-from ctkd_cli.arms.controls import shuffle
-from ctkd_cli.arms.student import _take_body
+from ctkd_cli.arms.student import take_body
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.backbones.convnet import Convnet
+from ctkd_cli.distillation.bridges.leep import Leep
 from ctkd_cli.distillation.losses.hint import Hint
 from ctkd_cli.distillation.losses.kl import Kl
-from ctkd_cli.distillation.terms import Term
 from ctkd_cli.evaluation.results import Results
 from ctkd_cli.experiment import ControlName
+from ctkd_cli.tasks.kinds.images import Images
 
 Ctkd = Callable[..., tuple[int, str, str]]
 NAMES = get_args(ControlName)
 
 
 def test_shuffling_moves_whole_rows() -> None:
-    given = signals(20)
-    terms = (
-        Term("kl", Kl(), given, np.arange(20.0)),
-        Term("hint", Hint(), given, np.ones(20)),
-    )
-    moved, other = shuffle(terms, seed=1)
-    rows = moved.signals.logits
-    order = [int(np.flatnonzero((given.logits == row).all(axis=1))[0]) for row in rows]
-    assert sorted(order) == list(range(20)) != order
-    np.testing.assert_array_equal(moved.weight, order)
-    np.testing.assert_array_equal(moved.signals.features, given.features[order])
-    np.testing.assert_array_equal(moved.signals.head_weight, given.head_weight)
-    np.testing.assert_array_equal(other.signals.logits, rows)  # all terms alike
+    given = knowledge(20)
+    order = np.random.default_rng(1).permutation(20)
+    terms = terms_of(given, (Kl(name="kl"), 1.0), (Hint(name="hint"), 1.0)).shuffled(order)
+    moved, other = terms.at(np.arange(20), np.zeros(20, np.int64))
+    np.testing.assert_array_equal(moved["logits"], given.logits[order])
+    np.testing.assert_array_equal(moved["features"], given.features[order])
+    np.testing.assert_array_equal(other["logits"], moved["logits"])  # all terms alike
+    np.testing.assert_array_equal(terms.constants(terms.terms[0])["head_weight"], given.head.weight)
+
+
+def test_a_shuffled_example_brings_the_target_that_left_out_its_own_label() -> None:
+    """Not that of the example in whose place it stands."""
+    given = knowledge(8, labels=LABELS)
+    signals = bridged(given, Leep(), [0, 1, 0, 1, 0, 1, -1, -1])
+    order = np.random.default_rng(2).permutation(8)
+    numbers = np.zeros(8, np.int64)
+    moved = replace(signals, order=order).heard(np.arange(8), numbers)
+    np.testing.assert_array_equal(moved.mapped, signals.heard(order, numbers).mapped)
+    np.testing.assert_array_equal(moved.examples, order)
 
 
 def test_a_body_is_taken_without_its_head() -> None:
     torch.manual_seed(0)
-    first, other = Convnet().build(["a", "b"]), Convnet().build(["x", "y", "z"])
+    kind = Images()
+    first, other = Convnet().build(["a", "b"], kind), Convnet().build(["x", "y", "z"], kind)
     head = final_linear(first).weight.clone()
-    _take_body(first, other)
+    take_body(Convnet(), first, other)
     assert torch.equal(final_linear(first).weight, head)
     assert torch.equal(first.blocks[0][0].weight, other.blocks[0][0].weight)
 
@@ -108,26 +116,26 @@ def test_a_probe_is_logistic_regression_on_the_teachers_features(full: Path) -> 
     from ctkd_cli.runtime.devices import Device
     from ctkd_cli.tasks import task
     from ctkd_cli.training import inference
+    from ctkd_cli.training.inference import LoadedModel
 
     experiment = load(yaml.safe_load((full / "config.yaml").read_text()))
     (source,) = sources.load(experiment).values()
     target = task.load(experiment.target, experiment.seed)
     folder = Cache("teachers").find(teacher_key(experiment, source))
-    model = experiment.teacher.load_trained(folder / "model")
-    preprocessor = experiment.teacher.preprocessor()
+    teacher, kind = experiment.teacher, target.settings
+    model, preprocessor = teacher.load_trained(folder / "model"), teacher.preprocessor()
+    loaded = LoadedModel(model, teacher, preprocessor, kind, Device(accelerator="cpu"))
 
     def features(inputs: Any) -> np.ndarray:
-        encoded = target.settings.encode(inputs, preprocessor)
-        device = Device(accelerator="cpu")
-        said = list(inference.batches(model, target.settings, encoded, preprocessor, device))
-        rows = np.concatenate([rows for rows, _, _ in said])
-        return np.concatenate([found for _, _, found in said])[np.argsort(rows)]
+        said = list(inference.batches(loaded, kind.encode(inputs, preprocessor)))
+        rows = np.concatenate([read.examples for read in said])
+        return np.concatenate([read.features for read in said])[np.argsort(rows)]
 
     train, test = features(target.train.inputs), features(target.test.inputs)
     scaler = StandardScaler().fit(train)
-    known = target.train.labels >= 0
+    known = target.train.labels.labelled
     probe = LogisticRegression(C=0.1, max_iter=1000)
-    probe.fit(scaler.transform(train[known]), target.train.labels[known])
+    probe.fit(scaler.transform(train[known]), target.train.labels.values[known])
     expected = probe.predict_proba(scaler.transform(test))
     results = Results.read(full)
     np.testing.assert_allclose(results.probabilities("probe", 1), expected, atol=1e-4)

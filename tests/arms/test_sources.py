@@ -12,6 +12,7 @@ import pytest
 from conftest import write_topics
 from scipy.special import softmax
 from scipy.stats import entropy
+from teachers import bridged, knowledge
 
 from ctkd_cli.arms import sources
 from ctkd_cli.distillation import fusion
@@ -82,30 +83,44 @@ LOGITS = [np.random.default_rng(k).normal(size=(9, 2 + k)) for k in range(3)]
 GOLD = np.array([0, 1, 0, 1, 0, 1, 0, 1, -1])
 
 
+def weights(how: Any, logits: list[np.ndarray], gold: np.ndarray = GOLD) -> np.ndarray:
+    """[V, N], of teachers with so many labels each."""
+    signals = [
+        bridged(knowledge(len(gold), logits=z, labels=tuple("abcdefg"[: z.shape[1]])), gold=gold)
+        for z in logits
+    ]
+    return fusion.weighting(how, signals, 2).at(logits)
+
+
 @pytest.mark.parametrize("how", ["uniform", "leep", "confidence"])
 def test_weights_sum_to_one_over_teachers(how: Any) -> None:
-    np.testing.assert_allclose(np.sum(fusion.weights(how, LOGITS, GOLD, 2), axis=0), 1)
-    np.testing.assert_allclose(fusion.weights(how, LOGITS[:1], GOLD, 2), 1)
+    np.testing.assert_allclose(np.sum(weights(how, LOGITS), axis=0), 1)
+    np.testing.assert_allclose(weights(how, LOGITS[:1]), 1)
 
 
 def test_uniform_and_confidence_by_hand() -> None:
-    np.testing.assert_allclose(fusion.weights("uniform", LOGITS, GOLD, 2), 1 / 3)
+    np.testing.assert_allclose(weights("uniform", LOGITS), 1 / 3)
     certain, undecided = np.array([[30.0, 0.0]]), np.zeros((1, 5))
-    first, _ = fusion.weights("confidence", [certain, undecided], np.array([0]), 2)
+    first, _ = weights("confidence", [certain, undecided], np.array([0]))
     assert first[0] == pytest.approx(1, abs=1e-5)
     confidence = [1 - entropy(softmax(z, axis=1), axis=1) / np.log(z.shape[1]) for z in LOGITS]
     expected = np.stack(confidence) / np.sum(confidence, axis=0)
-    np.testing.assert_allclose(fusion.weights("confidence", LOGITS, GOLD, 2), expected, rtol=1e-4)
+    np.testing.assert_allclose(weights("confidence", LOGITS), expected, rtol=1e-4)
+
+
+def test_the_shares_of_confident_teachers_are_means() -> None:
+    signals = [bridged(knowledge(9, logits=z, labels=tuple("abcd"[: z.shape[1]]))) for z in LOGITS]
+    found = fusion.weighting("confidence", signals, 2)
+    np.testing.assert_allclose(found.shares, weights("confidence", LOGITS).mean(axis=1))
 
 
 def test_leep_weighs_by_the_cross_validated_gain() -> None:
     known = GOLD >= 0
     gains = [leep_gain(softmax(z[known], axis=1), GOLD[known], 2) for z in LOGITS]
     expected = softmax(10 * np.array(gains))
-    got = fusion.weights("leep", LOGITS, GOLD, 2)
-    np.testing.assert_allclose([weight[0] for weight in got], expected)
+    np.testing.assert_allclose([weight[0] for weight in weights("leep", LOGITS)], expected)
     good = 5 * np.eye(2)[np.maximum(GOLD, 0)]
-    assert fusion.weights("leep", [good, LOGITS[0]], GOLD, 2)[0][0] > 0.9
+    assert weights("leep", [good, LOGITS[0]])[0][0] > 0.9
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from transformers import (
 from ctkd_cli.backbones._pooled import final_linear, logits_and_features
 from ctkd_cli.backbones.huggingface import Huggingface
 from ctkd_cli.errors import InputError
+from ctkd_cli.tasks.kinds.base import Batch
+from ctkd_cli.tasks.kinds.text import Text
 
 VOCABULARY = len(WORDS) + 5
 CONFIGS: dict[str, PreTrainedConfig] = {
@@ -57,14 +59,16 @@ def backbone(folder: Path, **settings: object) -> Huggingface:
 def run(model: torch.nn.Module, tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
     model.eval()
     with torch.no_grad():
-        outputs = logits_and_features(model, tokenizer(texts, padding=True, return_tensors="pt"))
+        outputs = logits_and_features(
+            model, Batch(tokenizer(texts, padding=True, return_tensors="pt"))
+        )
     return outputs[0].numpy(), outputs[1].numpy()
 
 
 def test_pooled_features_are_what_the_head_reads(folder: Path) -> None:
     """For encoders and decoders alike, and whatever the padding."""
     bare = backbone(folder)
-    model, tokenizer = bare.build(["a", "b", "c"]), bare.preprocessor()
+    model, tokenizer = bare.build(["a", "b", "c"], Text()), bare.preprocessor()
     logits, features = run(model, tokenizer, TEXTS)
     head = final_linear(model)
     again = features @ head.weight.detach().numpy().T
@@ -77,8 +81,8 @@ def test_pooled_features_are_what_the_head_reads(folder: Path) -> None:
 
 def test_layers_are_kept_in_the_order_asked_for(folder: Path) -> None:
     whole, cut = (
-        backbone(folder).build(["a", "b"]),
-        backbone(folder, layers=[0, 2]).build(["a", "b"]),
+        backbone(folder).build(["a", "b"], Text()),
+        backbone(folder, layers=[0, 2]).build(["a", "b"], Text()),
     )
     assert cut.config.num_hidden_layers == 2
 
@@ -94,7 +98,7 @@ def test_layers_are_kept_in_the_order_asked_for(folder: Path) -> None:
 
 def test_a_cut_student_saves_and_loads(folder: Path, tmp_path: Path) -> None:
     student = backbone(folder, layers=2)
-    model, tokenizer = student.build(["a", "b"]), student.preprocessor()
+    model, tokenizer = student.build(["a", "b"], Text()), student.preprocessor()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -110,7 +114,7 @@ def test_a_count_of_layers_is_spread(tiny_bert: Path, count: int, kept: tuple[in
 @pytest.mark.parametrize("layers", [[], [0, 3], [1, 1]])
 def test_layers_that_are_not_there(tiny_bert: Path, layers: list[int]) -> None:
     with pytest.raises(InputError, match="the model has 3 layers"):
-        backbone(tiny_bert, layers=layers).build(["a", "b"])
+        backbone(tiny_bert, layers=layers).build(["a", "b"], Text())
 
 
 @pytest.fixture
@@ -128,7 +132,7 @@ def test_a_fine_tuned_head_is_matched_by_name_not_by_position(fine_tuned: Path) 
     """A public case of ids that differ: 4% accuracy becomes 91%."""
     original = AutoModelForSequenceClassification.from_pretrained(fine_tuned)
     ours = backbone(fine_tuned)
-    matched = ours.build_fine_tuned(["sport", "arts", "tech"])
+    matched = ours.build_fine_tuned(["sport", "arts", "tech"], Text())
     tokenizer = ours.preprocessor()
     before, after = run(original, tokenizer, TEXTS)[0], run(matched, tokenizer, TEXTS)[0]
     np.testing.assert_allclose(after, before[:, [1, 2, 0]], atol=1e-6)
@@ -138,7 +142,7 @@ def test_a_fine_tuned_head_is_matched_by_name_not_by_position(fine_tuned: Path) 
 def test_outputs_can_be_named(fine_tuned: Path) -> None:
     named = backbone(fine_tuned, head_labels=["x", "y", "z"])
     np.testing.assert_allclose(
-        run(named.build_fine_tuned(["z", "x", "y"]), named.preprocessor(), TEXTS)[0],
+        run(named.build_fine_tuned(["z", "x", "y"], Text()), named.preprocessor(), TEXTS)[0],
         run(AutoModelForSequenceClassification.from_pretrained(fine_tuned), named.preprocessor(),
             TEXTS)[0][:, [2, 0, 1]],
         atol=1e-6,
@@ -147,7 +151,7 @@ def test_outputs_can_be_named(fine_tuned: Path) -> None:
 
 def test_labels_that_do_not_match_are_refused(fine_tuned: Path) -> None:
     with pytest.raises(InputError) as caught:
-        backbone(fine_tuned).build_fine_tuned(["sport", "art"])
+        backbone(fine_tuned).build_fine_tuned(["sport", "art"], Text())
     assert caught.value.problems[0].nearest == "arts"
 
 
@@ -155,26 +159,26 @@ def test_a_new_head_is_drawn_for_new_labels(fine_tuned: Path) -> None:
     """Even when its size happens to fit: those outputs were trained for other labels."""
     torch.manual_seed(1)
     old = final_linear(AutoModelForSequenceClassification.from_pretrained(fine_tuned)).weight
-    new = final_linear(backbone(fine_tuned).build(["a", "b", "c"])).weight
+    new = final_linear(backbone(fine_tuned).build(["a", "b", "c"], Text())).weight
     assert not torch.equal(old, new)
 
 
 def test_random_weights_of_a_changed_architecture(tiny_bert: Path) -> None:
     small = backbone(tiny_bert, weights="random", config={"num_hidden_layers": 1})
     torch.manual_seed(0)
-    first = small.build(["a", "b"])
+    first = small.build(["a", "b"], Text())
     assert first.config.num_hidden_layers == 1
     torch.manual_seed(0)
-    again = small.build(["a", "b"])
+    again = small.build(["a", "b"], Text())
     assert all(map(torch.equal, first.parameters(), again.parameters()))
     with pytest.raises(InputError, match="weights=random"):
-        backbone(tiny_bert, config={"num_hidden_layers": 1}).build(["a", "b"])
+        backbone(tiny_bert, config={"num_hidden_layers": 1}).build(["a", "b"], Text())
 
 
 def test_dropout_of_pretrained_weights_can_be_changed(tiny_bert: Path) -> None:
     silent = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     as_it_is, changed = backbone(tiny_bert), backbone(tiny_bert, config=silent)
-    models = [each.build(["a", "b"]).train() for each in (as_it_is, changed)]
+    models = [each.build(["a", "b"], Text()).train() for each in (as_it_is, changed)]
     bodies = [model.base_model.state_dict() for model in models]
     assert all(torch.equal(bodies[0][name], bodies[1][name]) for name in bodies[0])
     words = as_it_is.preprocessor()(TEXTS, padding=True, return_tensors="pt")
@@ -235,7 +239,7 @@ def test_fingerprints_follow_what_decides_the_model(tiny_bert: Path, tmp_path: P
 
 def test_size_is_the_models_own(tiny_bert: Path) -> None:
     """Within a tenth: norms, biases and pooler are left out of the formula."""
-    actual = sum(p.numel() for p in backbone(tiny_bert).build(["a", "b"]).parameters())
+    actual = sum(p.numel() for p in backbone(tiny_bert).build(["a", "b"], Text()).parameters())
     assert backbone(tiny_bert).size().parameters == pytest.approx(actual, rel=0.15)
 
 
@@ -246,7 +250,7 @@ def test_pickles_are_refused_unless_they_are_trusted(tiny_bert: Path, tmp_path: 
     (tmp_path / "pickled" / "model.safetensors").unlink()
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(InputError, match=r"a pickle, which can run code.*\n(.*\n)*.*allow_pickle"):
-        backbone(tmp_path / "pickled").build(["a", "b"])
+        backbone(tmp_path / "pickled").build(["a", "b"], Text())
 
 
 @pytest.mark.parametrize(
@@ -261,12 +265,12 @@ def test_pickles_are_refused_unless_they_are_trusted(tiny_bert: Path, tmp_path: 
 )
 def test_models_that_are_not_there(model: str, what: str) -> None:
     with pytest.raises(InputError, match=what):
-        Huggingface(model=model).build(["a", "b"])
+        Huggingface(model=model).build(["a", "b"], Text())
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model"):
-        backbone(tmp_path).build(["a", "b"])
+        backbone(tmp_path).build(["a", "b"], Text())
 
 
 @pytest.fixture
@@ -320,8 +324,9 @@ def hub(tiny_bert: Path) -> Iterator[str]:
 def test_a_hub_id_is_downloaded(hub: str, tmp_path: Path) -> None:
     code = (
         "from ctkd_cli.backbones.huggingface import Huggingface\n"
+        "from ctkd_cli.tasks.kinds.text import Text\n"
         "m = Huggingface(model='acme/tiny', layers=[0])\n"
-        "print(m.build(['a', 'b']).config.num_hidden_layers, len(m.preprocessor()))\n"
+        "print(m.build(['a', 'b'], Text()).config.num_hidden_layers, len(m.preprocessor()))\n"
     )
     settings = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     environment = {**os.environ, **settings, "HF_HOME": str(tmp_path)}

@@ -51,7 +51,7 @@ def listed(ctkd: Ctkd, *options: str) -> list[dict[str, Any]]:
 def elsewhere(root: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     """Starts another process that uses an entry until it is told to end, or killed."""
     code = (
-        "import sys; from ctkd_cli import claims; from ctkd_cli.cache import Cache\n"
+        "import sys; from ctkd_cli.cache import pins; from ctkd_cli.cache.entries import Cache\n"
         "with pins.working('another run'):\n"
         "    Cache(sys.argv[1]).find(sys.argv[2]); print('uses it', flush=True); sys.stdin.read()"
     )

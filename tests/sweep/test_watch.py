@@ -19,7 +19,7 @@ import yaml
 from made import job
 from rich.console import Console
 
-import ctkd_cli.arms.student
+from ctkd_cli.arms import encoded_task
 from ctkd_cli.errors import RunFailed
 from ctkd_cli.runs import rundir
 from ctkd_cli.runs.console import SilentDisplay
@@ -247,14 +247,14 @@ def test_a_sweep_in_which_a_job_fails(
     ctkd: Ctkd, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 3; the page has the reason and a command that runs the job; resume finishes it."""
-    fit = ctkd_cli.arms.student.fit
+    fit = encoded_task.fit
 
     def failing(model: Any, lesson: Any, training: Any, *others: Any) -> Any:
         if training.weight_decay == 0.25:
             raise RunFailed("the <cable> was pulled")
         return fit(model, lesson, training, *others)
 
-    monkeypatch.setattr(ctkd_cli.arms, "fit", failing)
+    monkeypatch.setattr(encoded_task, "fit", failing)
     asked = [*tiny_run, "target.validation_size=4", "training.weight_decay=0,0.25"]
     code, out, err = ctkd("run", "-m", *asked)
     assert code == 3, err
@@ -270,7 +270,7 @@ def test_a_sweep_in_which_a_job_fails(
     assert "the <cable> was pulled" in page
     command = next(line for line in page.splitlines() if "<pre>ctkd run source" in line)
     command = command.strip().removeprefix("<pre>").removesuffix("</pre>")
-    monkeypatch.setattr(ctkd_cli.arms, "fit", fit)
+    monkeypatch.setattr(encoded_task, "fit", fit)
     before = set(Path("outputs").iterdir())
     code, _, err = ctkd(*shlex.split(command)[1:])
     assert code == 0, err

@@ -14,7 +14,7 @@ from ctkd_cli.errors import InputError
 from ctkd_cli.experiment import _Composer
 from ctkd_cli.tasks import task
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.split import UNLABELLED
+from ctkd_cli.tasks.positions import UNLABELLED
 from ctkd_cli.tasks.task import AnyTask, Task, TaskSettings
 
 
@@ -56,10 +56,10 @@ def test_few_labels_are_drawn_by_seed_and_the_rest_is_unlabelled(tmp_path: Path)
     one, again, other = (
         load(tmp_path, rows(a=40, b=40), seed=seed, labels_per_class=5) for seed in (1, 1, 2)
     )
-    assert Counter(one.train.labels.tolist()) == {0: 5, 1: 5, UNLABELLED: 54}
+    assert Counter(one.train.labels.values.tolist()) == {0: 5, 1: 5, UNLABELLED: 54}
     assert len(one.validation) == 0  # no labels on the side
-    np.testing.assert_array_equal(one.train.labels, again.train.labels)
-    assert not np.array_equal(one.train.labels, other.train.labels)
+    np.testing.assert_array_equal(one.train.labels.values, again.train.labels.values)
+    assert not np.array_equal(one.train.labels.values, other.train.labels.values)
     assert one.test.ids == other.test.ids
 
 
@@ -85,7 +85,7 @@ def test_seeds_that_draw_other_labels_share_one_knowledge_store(tmp_path: Path) 
 
 def test_rows_without_a_label_are_unlabelled_inputs(tmp_path: Path) -> None:
     loaded = load(tmp_path, [*rows(a=10, b=10), ("nobody knows", ""), ("nor this", "  ")])
-    hidden = [loaded.train.ids[i] for i in np.flatnonzero(loaded.train.labels == UNLABELLED)]
+    hidden = [loaded.train.ids[i] for i in np.flatnonzero(~loaded.train.labels.labelled)]
     assert hidden == ["train-20", "train-21"]
 
 
@@ -112,7 +112,9 @@ def test_what_test_holds_is_left_out_of_train(tmp_path: Path) -> None:
 def test_of_two_equal_examples_the_labelled_one_stays(tmp_path: Path) -> None:
     loaded = load(tmp_path, [("same", ""), *rows(a=10, b=10), ("same", "a")], validation_size=0)
     kept = [
-        loaded.train.labels[i] for i, row in enumerate(loaded.train.inputs) if row["text"] == "same"
+        loaded.train.labels.values[i]
+        for i, row in enumerate(loaded.train.inputs)
+        if row["text"] == "same"
     ]
     in_test = "same" in [row["text"] for row in loaded.test.inputs]
     assert in_test or kept == [0]
@@ -126,7 +128,7 @@ def test_empty_texts_are_left_out_and_told(tmp_path: Path) -> None:
 def test_limits_keep_the_labelled_examples(tmp_path: Path) -> None:
     loaded = load(tmp_path, rows(a=100, b=100), labels_per_class=4, limit=20)
     assert len(loaded.train) == len(loaded.test) == 20
-    assert Counter(loaded.train.labels.tolist()) == {0: 4, 1: 4, UNLABELLED: 12}
+    assert Counter(loaded.train.labels.values.tolist()) == {0: 4, 1: 4, UNLABELLED: 12}
 
 
 @pytest.mark.parametrize(

@@ -14,31 +14,34 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from teachers import LABELS, knowledge, terms_of
 
 from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.cache.entries import Cache
+from ctkd_cli.distillation.knowledge import Knowledge
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.distillation.losses.hint import Hint
 from ctkd_cli.distillation.losses.kl import Kl
 from ctkd_cli.distillation.schedules.base import Schedule
 from ctkd_cli.distillation.schedules.constant import Constant
 from ctkd_cli.distillation.schedules.linear import Linear
-from ctkd_cli.distillation.signals import Signals
-from ctkd_cli.distillation.terms import Term
+from ctkd_cli.distillation.terms import Distillation
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.runs.console import SilentDisplay
 from ctkd_cli.runs.rundir import RunDirectory
 from ctkd_cli.runtime import interruption
 from ctkd_cli.runtime.devices import Device
 from ctkd_cli.tasks.kinds.images import Images
+from ctkd_cli.tasks.positions import Labels
 from ctkd_cli.training import checkpoints, cpu_kernels, inference
 from ctkd_cli.training.checkpoints import Checkpoints
-from ctkd_cli.training.objective import Learner, Teaching, gradient_shares
+from ctkd_cli.training.inference import LoadedModel
+from ctkd_cli.training.objective import Objective, gradient_shares
 from ctkd_cli.training.settings import Training
-from ctkd_cli.training.trainer import Lesson, fit
+from ctkd_cli.training.trainer import TrainingSet, fit
 
+CONVNET = Convnet(channels=(4, 8))
 CPU = Device(accelerator="cpu")
-LABELS = ("a", "b", "c")
 
 
 @pytest.fixture
@@ -46,53 +49,57 @@ def rundir(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "run", SilentDisplay())
 
 
-def lesson(n: int = 24, labelled: int = 12, seed: int = 0) -> Lesson:
+def lesson(n: int = 24, labelled: int = 12, seed: int = 0) -> TrainingSet:
     """Images whose brightness is their label."""
     from datasets import Dataset
 
     generator = np.random.default_rng(seed)
     labels = np.arange(n) % len(LABELS)
     images = 0.2 * generator.normal(size=(n, 8, 8)) + labels[:, None, None] / 2
-    kind, preprocessor = Images(), Convnet().preprocessor()
     inputs = Dataset.from_dict({"image": list(images.astype(np.float32))})
     known = np.where(np.arange(n) < labelled, labels, -1)
-    return Lesson(kind, kind.encode(inputs, preprocessor), known, preprocessor)
+    return TrainingSet(Images().encode(inputs, CONVNET.preprocessor()), Labels(known), LABELS)
 
 
-def signals(n: int, width: int = 5, seed: int = 0) -> Signals:
-    generator = np.random.default_rng(seed)
-    k = len(LABELS)
-    return Signals(
-        logits=generator.normal(size=(n, k)).astype(np.float32),
-        features=generator.normal(size=(n, width)).astype(np.float32),
-        mapped=np.full((n, k), 1 / k),
-        mass=np.ones(n),
-        head_weight=generator.normal(size=(k, width)).astype(np.float32),
-        head_bias=np.zeros(k, np.float32),
-        label_map=np.eye(k, dtype=np.float32),
-        shared=np.array([[0, 0], [1, 1], [2, 2]]),
-        targets=np.full((n, k), 1 / k),
-    )
+def loaded(model: Any) -> LoadedModel:
+    return LoadedModel(model, CONVNET, CONVNET.preprocessor(), Images(), CPU)
+
+
+def answers(model: Any, data: TrainingSet) -> np.ndarray:
+    return inference.read(loaded(model), data.encoded)
 
 
 def teaching(
-    heard: Signals, loss: Loss, lambda_: float = 1.0, schedule: Schedule | None = None, **more: Any
-) -> Teaching:
-    term = Term(loss.name or "kd", loss, heard, np.ones(len(heard.logits)))
-    return Teaching((term,), lambda_, schedule or Constant(), **more)
+    heard: Knowledge,
+    loss: Loss,
+    lambda_: float = 1.0,
+    schedule: Schedule | None = None,
+    **more: Any,
+) -> Distillation:
+    return Distillation(terms_of(heard, (loss, 1.0)), lambda_, schedule or Constant(), **more)
 
 
 def student(seed: int = 0) -> Any:
     transformers.set_seed(seed)
-    return Convnet(channels=(4, 8)).build(LABELS)
+    return CONVNET.build(LABELS, Images())
+
+
+def batch_of(data: TrainingSet) -> dict[str, Any]:
+    read = Images().collate(data.encoded.rows, CONVNET.preprocessor())
+    labels = torch.from_numpy(data.labels.values)
+    return {"inputs": read.inputs, "where": None, "counts": None, "labels": labels}
+
+
+def heard_by(taught: Distillation, n: int) -> Any:
+    return taught.terms.at(np.arange(n), np.zeros(n, np.int64))
 
 
 def train(
-    model: Any, lesson: Lesson, rundir: RunDirectory, **settings: Any
+    model: Any, lesson: TrainingSet, rundir: RunDirectory, **settings: Any
 ) -> list[dict[str, Any]]:
     with rundir.stage("student", "arm") as stage:
         return fit(
-            model, lesson, Training(**{"steps": 12, "learning_rate": 1e-2, **settings}), CPU, 1,
+            loaded(model), lesson, Training(**{"steps": 12, "learning_rate": 1e-2, **settings}), 1,
             "arm", stage, Checkpoints(rundir.path.parent.name, rundir.path / "checkpoints"),
         )  # fmt: skip
 
@@ -107,8 +114,8 @@ def events(rundir: RunDirectory, event: str) -> list[dict[str, Any]]:
 def test_it_learns(rundir: RunDirectory) -> None:
     model, data = student(), lesson(60, labelled=60)
     train(model, data, rundir, steps=60)
-    logits = inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
-    assert (logits.argmax(axis=1) == data.labels).mean() > 0.9
+    logits = answers(model, data)
+    assert (logits.argmax(axis=1) == data.labels.values).mean() > 0.9
 
 
 def test_the_same_seed_gives_the_same_weights(rundir: RunDirectory) -> None:
@@ -123,15 +130,12 @@ def test_the_same_seed_gives_the_same_weights(rundir: RunDirectory) -> None:
 def test_the_objective_is_ce_plus_lambda_times_kd() -> None:
     """alpha and T^2 ignored, as in a public framework, would show here."""
     data = lesson(8, labelled=4)
-    batch = {
-        "inputs": data.kind.collate(data.encoded.rows, data.preprocessor),
-        "labels": torch.from_numpy(data.labels),
-    }
-    heard = signals(8)
+    batch = batch_of(data)
+    heard = knowledge(8)
     taught = teaching(heard, Kl(temperature=1.0))
-    learner = Learner(student(), taught, 0.0).eval()
+    learner = Objective(loaded(student()), taught, 0.0).eval()
     losses = [
-        learner(**batch, teacher=taught.rows(np.arange(8)), lambda_=value, measure=False)
+        learner(**batch, teacher=heard_by(taught, 8), lambda_=value, measure=False)
         for value in (0.0, 0.5, 2.0)
     ]
     ce, kd = losses[0]["ce"].item(), losses[0]["kd"].item()
@@ -143,8 +147,8 @@ def test_the_objective_is_ce_plus_lambda_times_kd() -> None:
 
 
 def test_the_projector_trains_with_the_student_and_is_in_its_checkpoint() -> None:
-    taught = teaching(signals(24), Hint())
-    learner = Learner(student(), taught, 0.0)
+    taught = teaching(knowledge(24), Hint())
+    learner = Objective(loaded(student()), taught, 0.0)
     trained = {name for name, _ in learner.named_parameters()}
     assert {"parts.0.projector.weight", "parts.0.projector.bias"} <= trained
     assert {"parts.0.projector.weight", "parts.0.projector.bias"} <= set(learner.state_dict())
@@ -154,24 +158,24 @@ def test_the_projector_trains_with_the_student_and_is_in_its_checkpoint() -> Non
 def test_distillation_moves_the_student_where_labels_do_not(rundir: RunDirectory) -> None:
     """Unlabelled inputs take part: with a teacher that always says `a`, they become `a`."""
     data = lesson(24, labelled=6)
-    heard = replace(signals(24), logits=np.tile(np.float32([9, 0, 0]), (24, 1)))
+    heard = knowledge(24, logits=np.tile(np.float32([9, 0, 0]), (24, 1)))
     model = student()
-    taught = replace(data, teaching=teaching(heard, Kl(temperature=1.0), 50.0))
+    taught = replace(data, distillation=teaching(heard, Kl(temperature=1.0), 50.0))
     train(model, taught, rundir, steps=40)
-    logits = inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
+    logits = answers(model, data)
     assert (logits[6:].argmax(axis=1) == 0).mean() > 0.9
 
 
 def test_the_schedule_is_followed(rundir: RunDirectory) -> None:
-    taught = teaching(signals(24), Kl(), 2.0, Linear())
-    train(student(), replace(lesson(), teaching=taught), rundir, steps=5)
+    taught = teaching(knowledge(24), Kl(), 2.0, Linear())
+    train(student(), replace(lesson(), distillation=taught), rundir, steps=5)
     lambdas = [event["lambda"] for event in events(rundir, "step")]
     np.testing.assert_allclose(lambdas, [2.0, 1.5, 1.0, 0.5, 0.0])
 
 
 def test_the_ledger_measures_both_terms(rundir: RunDirectory) -> None:
-    taught = teaching(signals(24), Kl())
-    train(student(), replace(lesson(), teaching=taught), rundir, steps=5)
+    taught = teaching(knowledge(24), Kl())
+    train(student(), replace(lesson(), distillation=taught), rundir, steps=5)
     steps = events(rundir, "step")
     assert [event["step"] for event in steps] == [1, 2, 3, 4, 5]
     for event in steps:
@@ -189,11 +193,10 @@ def test_gradient_shares_by_hand() -> None:
 
 
 def test_a_mix_is_the_weighted_sum_of_its_terms(rundir: RunDirectory) -> None:
-    heard = signals(24)
-    n = np.ones(24)
-    terms = (Term("kl", Kl(), heard, 0.5 * n), Term("hint", Hint(), heard, 2 * n))
-    taught = Teaching(terms, 3.0, Constant())
-    train(student(), replace(lesson(), teaching=taught), rundir, steps=3)
+    heard = knowledge(24)
+    losses = (Kl(name="kl"), 0.5), (Hint(name="hint"), 2.0)
+    taught = Distillation(terms_of(heard, *losses), 3.0, Constant())
+    train(student(), replace(lesson(), distillation=taught), rundir, steps=3)
     for event in events(rundir, "step"):
         kd = event["kd/kl"] + event["kd/hint"]
         assert event["kd"] == pytest.approx(kd, rel=1e-5)
@@ -205,24 +208,21 @@ def test_a_mix_is_the_weighted_sum_of_its_terms(rundir: RunDirectory) -> None:
     for name, loss, weight in (("kl", Kl(), 0.5), ("hint", Hint(), 2.0)):
         directory = RunDirectory(rundir.path.parent / name, SilentDisplay())
         torch.manual_seed(0)
-        train(student(), replace(lesson(), teaching=teaching(heard, loss)), directory, steps=1)
+        train(student(), replace(lesson(), distillation=teaching(heard, loss)), directory, steps=1)
         if name == "kl":  # a projector's start depends on what was drawn before it
             alone = events(directory, "step")[0]["kd"]
             assert first[f"kd/{name}"] == pytest.approx(weight * alone, rel=1e-4)
 
 
 def test_an_example_without_weight_teaches_nothing() -> None:
-    data, heard = lesson(8, labelled=4), signals(8)
-    batch = {
-        "inputs": data.kind.collate(data.encoded.rows, data.preprocessor),
-        "labels": torch.from_numpy(data.labels),
-    }
+    data, heard = lesson(8, labelled=4), knowledge(8)
+    batch = batch_of(data)
 
     def kd(weight: np.ndarray) -> float:
-        taught = Teaching((Term("kl", Kl(), heard, weight),), 1.0, Constant())
-        learner = Learner(student(), taught, 0.0).eval()
-        rows = taught.rows(np.arange(8))
-        terms = learner(**batch, teacher=rows, lambda_=1.0, measure=False)
+        weighting = mock.Mock(at=lambda logits: weight[None])
+        taught = Distillation(terms_of(heard, (Kl(), 1.0), weighting=weighting), 1.0, Constant())
+        learner = Objective(loaded(student()), taught, 0.0).eval()
+        terms = learner(**batch, teacher=heard_by(taught, 8), lambda_=1.0, measure=False)
         return float(terms["kd"].detach())
 
     each = [kd(np.eye(8)[row]) for row in range(8)]
@@ -235,19 +235,18 @@ def test_an_example_without_weight_teaches_nothing() -> None:
 def test_a_gradient_against_cross_entropy(on_conflict: Any, opposed: bool) -> None:
     """With gradients g and k of the two terms, worked out by hand with autograd."""
     data = lesson(6, labelled=6)
-    labels = torch.from_numpy(data.labels)
-    batch = {"inputs": data.kind.collate(data.encoded.rows, data.preprocessor), "labels": labels}
-    says = np.eye(3)[(data.labels + 1) % 3 if opposed else data.labels]
-    heard = replace(signals(6), logits=(9 * says).astype(np.float32))
+    batch, gold = batch_of(data), data.labels.values
+    says = np.eye(3)[(gold + 1) % 3 if opposed else gold]
+    heard = knowledge(6, logits=(9 * says).astype(np.float32))
     taught = teaching(heard, Kl(temperature=1.0), on_conflict=on_conflict)
-    learner = Learner(student(), taught, 0.0).eval()
+    learner = Objective(loaded(student()), taught, 0.0).eval()
     parameters = list(learner.model.parameters())
 
     def gradient(value: torch.Tensor) -> np.ndarray:
         found = torch.autograd.grad(value, parameters, retain_graph=True)
         return np.concatenate([g.numpy().ravel() for g in found]).astype(np.float64)
 
-    terms = learner(**batch, teacher=taught.rows(np.arange(6)), lambda_=1.0, measure=False)
+    terms = learner(**batch, teacher=heard_by(taught, 6), lambda_=1.0, measure=False)
     g, k = gradient(terms["ce"]), gradient(terms["kd"])
     assert (g @ k < 0) == opposed
     expected = g + k
@@ -265,15 +264,18 @@ def test_validation_selects_the_best_weights_and_training_goes_on_in_train_mode(
 ) -> None:
     """The best may be the first; a metric of 0 is still a metric; dropout must come back."""
     data = lesson(60, labelled=60)
-    validation = (data.encoded, (data.labels + 1) % 3)  # the more it learns, the worse it looks
+    validation = (
+        data.encoded,
+        Labels((data.labels.values + 1) % 3),
+    )  # the more it learns, the worse it looks
     modes: list[bool] = []
-    forward = Learner.forward
+    forward = Objective.forward
 
-    def spy(self: Learner, *args: Any, **kwargs: Any) -> Any:
+    def spy(self: Objective, *args: Any, **kwargs: Any) -> Any:
         modes.append(self.model.training)
         return forward(self, *args, **kwargs)
 
-    monkeypatch.setattr(Learner, "forward", spy)
+    monkeypatch.setattr(Objective, "forward", spy)
     model = student()
     train(
         model, replace(data, validation=validation), rundir, steps=40, select="best", evaluations=4
@@ -281,10 +283,10 @@ def test_validation_selects_the_best_weights_and_training_goes_on_in_train_mode(
     scores = [event["macro_f1"] for event in events(rundir, "validated")]
     assert len(scores) == 4
     assert all(modes)
-    logits = inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
+    logits = answers(model, data)
     from sklearn.metrics import f1_score
 
-    kept = f1_score(validation[1], logits.argmax(axis=1), average="macro")
+    kept = f1_score(validation[1].values, logits.argmax(axis=1), average="macro")
     assert kept == pytest.approx(max(scores))
 
 
@@ -302,11 +304,10 @@ def test_masks_are_drawn_by_our_kernel_while_training_only(
 
 
 def test_a_broken_loss_stops_the_arm_and_names_the_step(rundir: RunDirectory) -> None:
-    heard = signals(24)
-    heard.logits[:] = np.nan
+    heard = knowledge(24, logits=np.full((24, 3), np.nan, np.float32))
     taught = teaching(heard, Kl())
     with pytest.raises(TrainingDiverged, match=r"step 1: loss, kd"):
-        train(student(), replace(lesson(), teaching=taught), rundir)
+        train(student(), replace(lesson(), distillation=taught), rundir)
 
 
 class Killed(BaseException):
@@ -332,7 +333,7 @@ def test_a_training_that_was_stopped_goes_on_from_its_checkpoint(
         monkeypatch.setattr(checkpoints, "COST", float("inf"))
     data = lesson(60, labelled=60)
     taught = replace(
-        data, teaching=teaching(signals(60), Hint()), validation=(data.encoded, data.labels)
+        data, distillation=teaching(knowledge(60), Hint()), validation=(data.encoded, data.labels)
     )
     settings = {"select": select, "evaluations": 4, "steps": 20, "learning_rate": 1e-3}
 
@@ -415,13 +416,13 @@ def test_reading_does_not_depend_on_order_or_mode() -> None:
     data, model = lesson(130), student()
     lengths = np.random.default_rng(0).permutation(130)
     shuffled = replace(data.encoded, lengths=lengths)
-    logits = inference.read(model, data.kind, shuffled, data.preprocessor, CPU)
+    logits = inference.read(loaded(model), shuffled)
     features = np.empty((130, model.classifier.in_features))
-    for rows, _, some in inference.batches(model, data.kind, shuffled, data.preprocessor, CPU):
-        features[rows] = some
+    for read in inference.batches(loaded(model), shuffled):
+        features[read.positions] = read.features
     model.eval()
     with torch.no_grad():
-        whole = model(**data.kind.collate(data.encoded.rows, data.preprocessor)).logits
+        whole = model(**batch_of(data)["inputs"]).logits
     np.testing.assert_allclose(logits, whole.numpy(), atol=1e-5)
     head = model.classifier
     np.testing.assert_allclose(
@@ -431,7 +432,7 @@ def test_reading_does_not_depend_on_order_or_mode() -> None:
 
 def test_reading_leaves_the_mode_as_it_was() -> None:
     data, model = lesson(), student().train()
-    inference.read(model, data.kind, data.encoded, data.preprocessor, CPU)
+    answers(model, data)
     assert model.training
 
 

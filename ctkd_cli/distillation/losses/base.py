@@ -10,17 +10,19 @@ from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from ctkd_cli.distillation.knowledge import Rows
+    from ctkd_cli.distillation.folds import Fit
+    from ctkd_cli.distillation.probe import Pieces
 
 
 @dataclass(frozen=True)
 class StudentOutputs:
-    """logits: [B, K_T]. features: [B, d_S], the input of the student's final linear layer; both
+    """At the B positions of a batch: a text has one, a sentence one for each of its words.
+
+    logits: [B, K_T]. features: [B, d_S], the input of the student's final linear layer; both
     float32, whatever the model computes in: distances, norms and logarithms lose too much in half
-    precision. labels: [B] int64, UNLABELLED (-1) where the example has none."""
+    precision. labels: [B] int64, UNLABELLED (-1) where there is none."""
 
     logits: Tensor
     features: Tensor
@@ -29,10 +31,11 @@ class StudentOutputs:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What the store holds for the same B examples, joined by id.
+    """What the store holds for the same B positions, joined by id and place.
 
     logits: [B, K_S]. features: [B, d_T]. head_weight: [K_S, d_T], head_bias: [K_S], the teacher's
-    final linear layer, frozen. Through the bridge:
+    final linear layer, frozen. A teacher may lack features, and a head: a loss that `needs` them is
+    refused then. Through the bridge:
     mapped: [B, K_T], the teacher's distribution over target labels, rows sum to 1.
     mass: [B], the share of the teacher's mass that lies on mapped labels, in [0, 1].
     label_map: [K_S, K_T], rows sum to 1 (0 where unmapped).
@@ -64,18 +67,20 @@ class Sizes:
 class Loss(Component):
     """A distillation loss L_KD. Its fields are its settings, calling it computes it.
 
-    Its value's mean over the batch's B examples, labelled or not, is scaled so that lambda = 1
-    gives the student a gradient of the order of cross-entropy's. A loss of single examples has a
-    value for each, so that examples can be weighted; a relational loss, one that needs a batch
+    Its value's mean over the batch's B positions, labelled or not, is scaled so that lambda = 1
+    gives the student a gradient of the order of cross-entropy's. A loss of single positions has a
+    value for each, so that they can be weighted; a relational loss, one that needs a batch
     (min_batch > 1), has one value for all.
     """
 
     package: ClassVar[str] = "distillation.losses"
     name: str = ""
+    needs: ClassVar[frozenset[str]] = frozenset({"logits"})  # of a teacher: also features, head
     needs_bridge: ClassVar[bool] = False
     needs_shared_labels: ClassVar[int] = 0  # how many source labels must share a target's name
     needs_labelled_per_class: ClassVar[int] = 0
     min_batch: ClassVar[int] = 1
+    max_rows: ClassVar[int | None] = None  # positions that it bears; of more, so many are drawn
     choose_when: ClassVar[str]  # one line for `ctkd list loss`
 
     def parts(self) -> list[tuple[Loss, float]]:
@@ -86,10 +91,12 @@ class Loss(Component):
         """Trainable parts of the loss: they join the student's optimiser and checkpoints."""
         return None
 
-    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
-        """Soft target labels [N, K_T] that the loss makes, once, of the teacher's features
-        [N, d_T] and the labels [N] that are known (-1: none); a batch finds its rows in
-        `TeacherOutputs.targets`. None for losses that need none."""
+    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
+        """How the loss makes soft target labels of a teacher's features: a function of the features
+        [n, d_T] and the labels [n] of labelled positions that returns a judge of features,
+        [m, d_T] -> [m, n_labels]. Fits leave folds out, so that no position is judged by its own
+        label; a batch finds what its judges say in `TeacherOutputs.targets`. features: those of all
+        inputs, some rows at a time. None for losses that need none."""
         return None
 
     @abstractmethod
@@ -106,6 +113,8 @@ class Loss(Component):
 
 class ProjectedLoss(Loss):
     """A loss on student features that a trained linear layer carries into the teacher's space."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def projector(self, sizes: Sizes) -> nn.Module | None:
         return torch.nn.Linear(sizes.student_width, sizes.teacher_width)

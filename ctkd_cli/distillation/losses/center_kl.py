@@ -7,13 +7,13 @@ from pydantic import Field
 
 from ctkd_cli.distillation.losses.base import Loss, StudentOutputs, TeacherOutputs
 from ctkd_cli.distillation.losses.mapped_kl import kl_to_targets
-from ctkd_cli.distillation.probe import Judge, held_out, pieces
+from ctkd_cli.distillation.probe import Pieces
 from ctkd_cli.runtime.lazy import special
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctkd_cli.distillation.knowledge import Rows
+    from ctkd_cli.distillation.folds import Fit, Judge
 
 
 class CenterKl(Loss):
@@ -25,6 +25,7 @@ class CenterKl(Loss):
     Source: Ye, Lu, Zhan, ReFilled, CVPR 2020, second stage (there with cosines).
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     needs_labelled_per_class: ClassVar[int] = 2
     choose_when: ClassVar[str] = "labels are disjoint and each has a few labelled examples"
 
@@ -34,20 +35,28 @@ class CenterKl(Loss):
     )
     sharpness: float = Field(1.0, gt=0, description="nearness is multiplied with it")
 
-    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
+    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
         # About their mean: features of a fine-tuned encoder share a large common direction.
-        n, near = len(features), MEASURES[self.measure]
-        mean = sum(piece.sum(axis=0) for piece in pieces(features)) / n
-        spread = sum(np.square(piece - mean).sum() for piece in pieces(features)) / n
+        near = MEASURES[self.measure]
+        n = sum(map(len, features))
+        mean = sum(piece.sum(axis=0) for piece in features) / n
+        spread = sum(np.square(piece - mean).sum() for piece in features) / n
         scale = np.sqrt(spread).clip(1e-12)
 
         def fit(labelled: np.ndarray, labels: np.ndarray) -> Judge:
-            middles = centres((labelled - mean) / scale, labels, n_labels)
-            return lambda new: special.softmax(
-                self.sharpness * near((new - mean) / scale, middles), axis=1
-            )
+            present = np.unique(labels)
+            middles = centres((labelled - mean) / scale, labels)
 
-        return held_out(features, gold, fit)
+            def judge(new: np.ndarray) -> np.ndarray:
+                whole = np.zeros((len(new), n_labels))
+                whole[:, present] = special.softmax(
+                    self.sharpness * near((new - mean) / scale, middles), axis=1
+                )
+                return whole
+
+            return judge
+
+        return fit
 
     def __call__(
         self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None
@@ -55,9 +64,9 @@ class CenterKl(Loss):
         return kl_to_targets(teacher.targets, student.logits, self.temperature)
 
 
-def centres(features: np.ndarray, gold: np.ndarray, n_labels: int) -> np.ndarray:
-    """Mean feature of each label, [K, d]; every label must have an example."""
-    return np.stack([features[gold == label].mean(axis=0) for label in range(n_labels)])
+def centres(features: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Mean feature of each label that has an example, [C, d], in the order of the labels."""
+    return np.stack([features[gold == label].mean(axis=0) for label in np.unique(gold)])
 
 
 def cosines(features: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 class Cka(Loss):
     """Batches of student and teacher features should look alike up to rotation and scale."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     min_batch: ClassVar[int] = 16
     choose_when: ClassVar[str] = "labels are disjoint and you want no projector to train"
 

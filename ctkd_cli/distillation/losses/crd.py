@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Crd(Loss):
     """Each example's student features should find their own teacher features among the batch's."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     min_batch: ClassVar[int] = 8
+    max_rows: ClassVar[int | None] = 1024  # its memory grows with their square
     choose_when: ClassVar[str] = "labels are disjoint and batches are large"
 
     temperature: float = Field(0.1, gt=0)

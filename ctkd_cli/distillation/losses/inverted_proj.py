@@ -22,6 +22,7 @@ class InvertedProj(Loss):
     trainable scale, and cross-entropy on the labels stays on.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     choose_when: ClassVar[str] = "the tasks are far apart: the student takes what it can use"
 
     def projector(self, sizes: Sizes) -> nn.Module | None:

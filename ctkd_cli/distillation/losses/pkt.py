@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class Pkt(Loss):
     """The probability that two examples are neighbours, as the teacher sees it."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     min_batch: ClassVar[int] = 8
+    max_rows: ClassVar[int | None] = 1024  # its memory grows with their square
     choose_when: ClassVar[str] = "labels are disjoint; as sp, in the language of probabilities"
 
     def __call__(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from ctkd_cli.distillation.losses.base import Loss, StudentOutputs, TeacherOutputs
@@ -12,7 +11,8 @@ from ctkd_cli.distillation.probe import STRENGTH, linear_probe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctkd_cli.distillation.knowledge import Rows
+    from ctkd_cli.distillation.folds import Fit
+    from ctkd_cli.distillation.probe import Pieces
 
 
 class ProbeKl(Loss):
@@ -22,14 +22,15 @@ class ProbeKl(Loss):
     simple way to re-head a teacher.
     """
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     needs_labelled_per_class: ClassVar[int] = 2
     choose_when: ClassVar[str] = "labels differ in any way; the default"
 
     temperature: float = Field(1.0, gt=0)
     strength: float = Field(STRENGTH, gt=0, description="inverse regularisation, scikit-learn's C")
 
-    def soft_targets(self, features: Rows, gold: np.ndarray, n_labels: int) -> np.ndarray | None:
-        return linear_probe(features, gold, self.strength).probabilities
+    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
+        return linear_probe(features, n_labels, self.strength)
 
     def __call__(
         self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class Rkd(Loss):
     """Distances and angles between the examples of a batch, as the teacher sees them."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     min_batch: ClassVar[int] = 3
+    max_rows: ClassVar[int | None] = 128  # its memory grows with their cube
     choose_when: ClassVar[str] = "labels are disjoint; relations between examples should carry over"
 
     distance: float = Field(25.0, ge=0, description="weight of the distances, as published")

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 class Sp(Loss):
     """Inputs that are alike to the teacher should be alike to the student."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     min_batch: ClassVar[int] = 8
+    max_rows: ClassVar[int | None] = 1024  # its memory grows with their square
     choose_when: ClassVar[str] = "labels are disjoint; a relational loss without a projector"
 
     def __call__(

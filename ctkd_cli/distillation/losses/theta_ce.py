@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class ThetaCe(ProjectedLoss):
     """The teacher's frozen head on projected student features, against its own soft label."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"logits", "head"})
     choose_when: ClassVar[str] = "as theta_marginal, with the optimum at the teacher's distribution"
 
     def __call__(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class ThetaMarginal(ProjectedLoss):
     """The teacher's frozen head on projected student features: -log sum_k p_k y_k."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"logits", "head"})
     needs_bridge: ClassVar[bool] = True
     choose_when: ClassVar[str] = "you want the student's features to work under the teacher's head"
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Vkd(Loss):
     """Student features, orthogonally projected, towards normalised teacher features."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     choose_when: ClassVar[str] = "as hint, when a free projector would learn too much by itself"
 
     def projector(self, sizes: Sizes) -> nn.Module | None:

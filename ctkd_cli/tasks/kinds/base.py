@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ctkd_cli.data._labels import Column, label_column
+from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
@@ -29,11 +31,30 @@ class Encoded:
     rows: one mapping of model inputs per example, in the order of the split.
     lengths: the size of each example, in the kind's own unit (tokens, pixels); batches group by it.
     truncated: how many examples lost content to the length limit.
+    offsets: [N + 1], example i has the positions offsets[i] to offsets[i + 1]; None: one each.
+    numbers: [S], which place of its example each of them is, rising within an example; may lie on
+    disk; None where each has one.
     """
 
     rows: Sequence[Row]
     lengths: np.ndarray
     truncated: int = 0
+    offsets: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples as a model reads them. inputs: the keyword arguments of its forward. where: [S]
+    places of the positions in its output, flattened over all dimensions but the last; None: the
+    model answers once for each example, [B, K]."""
+
+    inputs: Mapping[str, Tensor]
+    where: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return Batch(inputs, None if self.where is None else self.where.to(device))
 
 
 class Kind(Component):
@@ -47,8 +68,12 @@ class Kind(Component):
     selector: ClassVar[str] = "kind"
     kind: str = ""
 
+    modality: ClassVar[str]  # what a backbone must be able to read: tokens, pixels
+    architecture: ClassVar[str] = ""  # which of transformers' Auto classes answers it
+    top_k: ClassVar[int | None] = None  # logits that are kept of a teacher's answer; None: all
+
     @classmethod
-    def group(cls) -> str:
+    def entry_point_group(cls) -> str:
         return "ctkd.tasks"  # its name of old
 
     @abstractmethod
@@ -60,14 +85,43 @@ class Kind(Component):
         the data that `where` names, holds something else."""
         return inputs
 
-    @abstractmethod
-    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
-        """Read a split with one model's preprocessor. `inputs` has the columns we name. keep: in
-        the cache, where reading is dear."""
+    def offsets(self, inputs: Dataset) -> np.ndarray | None:
+        """[N + 1], of the positions of each example, which the input alone decides: example i has
+        offsets[i] to offsets[i + 1]. None: one each."""
+        return None
+
+    def read_labels(self, table: Dataset, column: str, where: str) -> Column:
+        """The labels of a raw table, a code per position, all examples one after the other."""
+        return label_column(table, column, where)
+
+    def counted(self, labels: Sequence[str]) -> np.ndarray:
+        """[K]: the class that `labels_per_class` counts a label's positions towards; -1: none, as
+        for what is not rare or does not begin anything."""
+        return np.arange(len(labels))
 
     @abstractmethod
-    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
-        """Encoded rows -> the keyword arguments of the model's forward, padded to the longest."""
+    def encode(
+        self, inputs: Dataset, preprocessor: Any, digests: np.ndarray | None = None
+    ) -> Encoded:
+        """Read a split with one model's preprocessor. `inputs` has the columns we name. digests: of
+        the inputs (Split.digests); with them, where reading is dear, it is kept in the cache."""
+
+    @abstractmethod
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
+        """Encoded rows -> what the model's forward takes, padded to the longest."""
+
+    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+        """What labelled positions teach, a scalar. logits: [S, K], labels: [S], UNLABELLED (-1)
+        where there is none."""
+        known = labels >= 0
+        return torch.nn.functional.cross_entropy(
+            logits[known].float(), labels[known], label_smoothing=label_smoothing
+        )
+
+    def align(self, student: Any, heard: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What the teacher says, [S, ...] each, in the order of the student's positions; student:
+        StudentOutputs. Positions that the input decides are so already."""
+        return heard
 
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         """The ids that batches of a split can hold, sorted; None where inputs are no tokens."""
@@ -95,14 +149,22 @@ class Kind(Component):
     def key(self, row: Row) -> str:
         """What makes two examples the same example; duplicates across splits are found by it."""
 
-    def keys(self, inputs: Dataset) -> np.ndarray:
-        """`key` of each example, hashed: [N] uint64, 0 for an empty key."""
-        found = np.empty(len(inputs), np.uint64)
+    def content(self, row: Row) -> bytes:
+        """All that a model can see of an input."""
+        return repr([row[name] for name in self.columns()]).encode("utf-8", "surrogatepass")
+
+    def identify(self, inputs: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """`key` of each example, hashed: [N] uint64, 0 for an empty key; and `content`, hashed:
+        [N, 2] uint64. Inputs are read and hashed here, once."""
+        keys = np.zeros(len(inputs), np.uint64)
+        digests = np.empty((len(inputs), 2), np.uint64)
         for position, row in enumerate(rows(inputs)):
-            key = self.key(row).encode("utf-8", "surrogatepass")
-            digest = hashlib.blake2b(key, digest_size=DIGEST).digest() if key else b""
-            found[position] = int.from_bytes(digest)
-        return found
+            if key := self.key(row).encode("utf-8", "surrogatepass"):
+                digest = hashlib.blake2b(key, digest_size=DIGEST).digest()
+                keys[position] = int.from_bytes(digest)
+            content = hashlib.blake2b(self.content(row), digest_size=2 * DIGEST).digest()
+            digests[position] = np.frombuffer(content, np.uint64)
+        return keys, digests
 
     @abstractmethod
     def read_inputs(self, path: Path | None) -> Dataset:
@@ -120,10 +182,3 @@ def rows(inputs: Dataset) -> Iterator[Row]:
         names = list(columns)
         for values in zip(*columns.values(), strict=True):
             yield dict(zip(names, values, strict=True))
-
-
-def hash_inputs(digest: hashlib._Hash, inputs: Dataset) -> None:
-    """Add every value of some inputs to a hash."""
-    for columns in batches(inputs):
-        for values in columns.values():
-            digest.update(repr(values).encode())

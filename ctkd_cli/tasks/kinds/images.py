@@ -10,11 +10,10 @@ from pydantic import Field
 from ctkd_cli.data._source import Source
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import torch
-from ctkd_cli.tasks.kinds.base import Encoded, Kind, Row
+from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from torch import Tensor
 
 SHADES = " .:-=+*#%@"
 
@@ -23,6 +22,7 @@ class Images(Kind):
     """Classify small images: arrays [height, width] or [channels, height, width], all alike, with
     values in [0, 1]."""
 
+    modality: ClassVar[str] = "pixels"
     size_unit: ClassVar[str] = "pixels"
     per_batch: ClassVar[int] = 2**16
     image: str = Field("image", description="the column that holds the pixels")
@@ -30,15 +30,17 @@ class Images(Kind):
     def columns(self) -> dict[str, str]:
         return {"image": self.image}
 
-    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
+    def encode(
+        self, inputs: Dataset, preprocessor: Any, digests: np.ndarray | None = None
+    ) -> Encoded:
         pixels = preprocessor(_stack(inputs))  # [N, C, H, W]
         return Encoded(
             [{"pixel_values": image} for image in pixels], np.full(len(pixels), pixels[0].size)
         )
 
-    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
         stacked = np.stack([row["pixel_values"] for row in rows])
-        return {"pixel_values": torch.from_numpy(stacked)}
+        return Batch({"pixel_values": torch.from_numpy(stacked)})
 
     def sizes(self, inputs: Dataset) -> list[int]:
         images = _stack(inputs)
@@ -52,7 +54,10 @@ class Images(Kind):
         return "\n".join("".join(SHADES[shade] for shade in line) for line in shades)
 
     def key(self, row: Row) -> str:
-        return np.asarray(row["image"], dtype=np.float32).tobytes().hex()
+        return self.content(row).hex()
+
+    def content(self, row: Row) -> bytes:
+        return np.asarray(row["image"], dtype=np.float32).tobytes()
 
     def read_inputs(self, path: Path | None) -> Dataset:
         from datasets import Dataset

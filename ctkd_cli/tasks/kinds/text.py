@@ -16,11 +16,10 @@ from ctkd_cli.data._tables import FORMATS, read_table, require_columns
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.tasks.kinds._ragged import Ragged
-from ctkd_cli.tasks.kinds.base import Encoded, Kind, Row, hash_inputs, rows
+from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from torch import Tensor
 
 
 PIECE = 5_000  # texts that are tokenised at a time
@@ -31,6 +30,8 @@ TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
 class Text(Kind):
     """Classify texts, or pairs of texts."""
 
+    modality: ClassVar[str] = "tokens"
+    architecture: ClassVar[str] = "AutoModelForSequenceClassification"
     size_unit: ClassVar[str] = "words"
     text: str = Field("text", description="the column that holds the text")
     text_pair: str | None = Field(None, description="a second column, for pairs of texts")
@@ -78,7 +79,9 @@ class Text(Kind):
             raise InputError(*problems)
         return Dataset(pa.table(columns))
 
-    def encode(self, inputs: Dataset, preprocessor: Any, *, keep: bool = True) -> Encoded:
+    def encode(
+        self, inputs: Dataset, preprocessor: Any, digests: np.ndarray | None = None
+    ) -> Encoded:
         """Tokens, a few thousand texts at a time; kept, they are memory-mapped."""
         limit = min(self.max_length, preprocessor.model_max_length)
         columns = list(self.columns())
@@ -86,8 +89,9 @@ class Text(Kind):
             _tokens([piece[name] for name in columns], preprocessor, limit)
             for piece in inputs.select_columns(columns).iter(batch_size=PIECE)
         )
-        if keep:
-            key = self._tokens_key(inputs, preprocessor, limit)
+        if digests is not None:
+            read = hashlib.sha256(digests.tobytes()).hexdigest()
+            key = content_key(read, columns, _identity(preprocessor), limit)
             folder, _ = Cache("tokens").get(key, lambda folder: _write(folder, pieces))
             tokens, truncated = Ragged.read(folder), json.loads((folder / TRUNCATED).read_text())
         else:
@@ -95,17 +99,12 @@ class Text(Kind):
             tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
         return Encoded(tokens, tokens.lengths, truncated)
 
-    def _tokens_key(self, inputs: Dataset, preprocessor: Any, limit: int) -> str:
-        digest = hashlib.sha256()
-        hash_inputs(digest, inputs.select_columns(list(self.columns())))
-        return content_key(digest.hexdigest(), _identity(preprocessor), limit)
-
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         assert isinstance(encoded.rows, Ragged)
         used = encoded.rows.values("input_ids")
         return np.union1d(used, [preprocessor.pad_token_id])
 
-    def collate(self, rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
         longest = max(len(next(iter(row.values()))) for row in rows)
         fill = {
             "input_ids": preprocessor.pad_token_id,
@@ -121,7 +120,7 @@ class Text(Kind):
                     line[longest - len(values) :] = values
                 else:
                     line[: len(values)] = values
-        return {name: torch.from_numpy(batch) for name, batch in padded.items()}
+        return Batch({name: torch.from_numpy(batch) for name, batch in padded.items()})
 
     def sizes(self, inputs: Dataset) -> list[int]:
         return [sum(len(text.split()) for text in row.values()) for row in rows(inputs)]

@@ -10,9 +10,11 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
+from teachers import targets_of
 
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.distillation import knowledge
+from ctkd_cli.distillation.folds import cross_fitted
 from ctkd_cli.distillation.losses.base import Loss, Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.distillation.losses.center_kl import CenterKl, centres, closeness, cosines
 from ctkd_cli.distillation.losses.cka import linear_cka
@@ -30,8 +32,9 @@ from ctkd_cli.distillation.losses.rkd import angle_loss, distance_loss
 from ctkd_cli.distillation.losses.sp import similarity_preserving
 from ctkd_cli.distillation.losses.theta_ce import theta_ce
 from ctkd_cli.distillation.losses.vkd import Vkd, vkd
-from ctkd_cli.distillation.probe import held_out, linear_probe
+from ctkd_cli.distillation.probe import linear_probe
 from ctkd_cli.settings.component import available, find
+from ctkd_cli.tasks.positions import Labels
 
 GENERATOR = np.random.default_rng(0)
 T, S = GENERATOR.normal(size=(6, 4)), GENERATOR.normal(size=(6, 4))  # logits, or features
@@ -182,7 +185,7 @@ def test_contrastive() -> None:
 
 
 def test_nearness_by_hand() -> None:
-    middle = centres(np.array([[0.0, 2], [0, 4], [2, 0]]), np.array([0, 0, 1]), 2)
+    middle = centres(np.array([[0.0, 2], [0, 4], [2, 0]]), np.array([0, 0, 1]))
     np.testing.assert_allclose(middle, [[0, 3], [2, 0]])
     example = np.array([[0.0, 2.0]])
     np.testing.assert_allclose(closeness(example, middle), [[-1.0, -8.0]])
@@ -197,9 +200,9 @@ def test_center_kl_by_hand() -> None:
     expected = np.array(
         [[near, far], [near, far], [far, near], [far, near], [near, far], [far, near]]
     )
-    np.testing.assert_allclose(CenterKl().soft_targets(features, gold, 2), expected)
+    np.testing.assert_allclose(targets_of(CenterKl(), features, gold, 2), expected)
     aligned, opposed = softmax([10.0, -10.0])
-    by_angle = CenterKl(measure="cosine", sharpness=10).soft_targets(features, gold, 2)
+    by_angle = targets_of(CenterKl(measure="cosine", sharpness=10), features, gold, 2)
     np.testing.assert_allclose(by_angle[4:], [[aligned, opposed], [opposed, aligned]])
 
 
@@ -210,7 +213,36 @@ def test_a_labelled_example_is_judged_by_a_fit_that_left_it_out() -> None:
         seen = set(labelled.ravel())
         return lambda new: np.array([[float(x[0] in seen), 0.0] for x in new])
 
-    np.testing.assert_array_equal(held_out(features, gold, fit)[:, 0], [0] * 8)
+    examples = np.arange(8)
+    judges = cross_fitted(fit, features[:6], gold[:6], examples[:6], Labels(gold))
+    np.testing.assert_array_equal(judges(features, examples)[:, 0], [0] * 8)
+
+
+def test_all_positions_of_an_example_leave_it_out() -> None:
+    """Three sentences of two words: a word is judged by a fit without either of its sentence."""
+    features, labels = np.arange(6.0)[:, None], Labels(np.array([0, 1] * 3), np.arange(0, 7, 2))
+    seen: list[set[float]] = []
+
+    def fit(labelled, labels):  # type: ignore[no-untyped-def]
+        seen.append(set(labelled.ravel()))
+        return lambda new, known=seen[-1]: np.array([[float(x[0] in known)] for x in new])
+
+    examples, _, gold = labels.known()
+    judges = cross_fitted(fit, features, gold, examples, labels)
+    assert judges.fold.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(judges(features, examples), np.zeros((6, 1)))
+    assert seen == [set(range(6)), {2, 3, 4, 5}, {0, 1, 4, 5}, {0, 1, 2, 3}]
+
+
+def test_a_label_without_an_example_gets_no_mass() -> None:
+    """Whole sentences are drawn: some labels may be in none of them."""
+    features = GENERATOR.normal(size=(30, 5))
+    for n_present in (2, 3):
+        gold = np.where(np.arange(30) < 18, [0, 3, 1][:n_present] * (30 // n_present), -1)
+        for loss in (ProbeKl(), CenterKl()):
+            found = targets_of(loss, features, gold, 4)
+            np.testing.assert_array_equal(found[:, 2], np.zeros(30))
+            np.testing.assert_allclose(found.sum(axis=1), 1)
 
 
 def test_the_probe_is_scikit_learns() -> None:
@@ -219,7 +251,7 @@ def test_the_probe_is_scikit_learns() -> None:
 
     features = GENERATOR.normal(size=(30, 5)).astype(np.float32)
     gold = np.where(np.arange(30) < 12, np.arange(30) % 3, -1)
-    got = ProbeKl().soft_targets(features, gold, 3)
+    got = targets_of(ProbeKl(), features, gold, 3)
     scaled = StandardScaler().fit_transform(features.astype(np.float64))
     probe = LogisticRegression(C=0.1, max_iter=1000).fit(scaled[:12], gold[:12])
     np.testing.assert_allclose(got[12:], probe.predict_proba(scaled[12:]), atol=1e-6)
@@ -230,9 +262,10 @@ def test_the_probe_is_a_linear_head_on_the_features(n_labels: int) -> None:
     """What its weight and bias say of unlabelled features is what the fit on all labels says."""
     features = 3 + GENERATOR.normal(size=(30, 5)) * np.array([1, 2, 3, 4, 5])
     gold = np.where(np.arange(30) < 12, np.arange(30) % n_labels, -1)
-    probe = linear_probe(features, gold)
-    by_hand = softmax(features @ probe.weight.T + probe.bias, axis=1)
-    np.testing.assert_allclose(by_hand[12:], probe.probabilities[12:], atol=1e-10)
+    probe = linear_probe([features[:20], features[20:]], n_labels)(features[:12], gold[:12])
+    weight, bias = probe.as_head()
+    by_hand = softmax(features @ weight.T + bias, axis=1)
+    np.testing.assert_allclose(by_hand[12:], probe(features[12:]), atol=1e-10)
 
 
 # What every loss must withstand.
@@ -352,13 +385,13 @@ def test_half_precision_of_stored_features_moves_no_loss_by_a_thousandth(
     features = (5 + 0.5 * teacher.features.numpy()).astype(np.float32)
     rows = np.arange(32)
     said = [(rows, teacher.logits.numpy(), features)]
-    knowledge.write(tmp_path, Ids.counted("x", 32), said, np.ones((K, 7)), np.ones(K))
+    knowledge.write(tmp_path, Ids.counted("x", 32), said)
     stored = knowledge.read(tmp_path).features[:]
     assert 0 < np.abs(stored - features).max() < 1e-3
     gold = np.where(rows < 20, rows % K, -1)
     values = []
     for each in (features, stored):
-        targets = a_loss(name).soft_targets(each, gold, K)
+        targets = targets_of(a_loss(name), each, gold, K)
         heard = teacher.targets if targets is None else torch.tensor(targets).float()
         told = replace(teacher, features=torch.tensor(each), targets=heard)
         values.append(value(a_loss(name), student, told).mean().item())

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ import torch
 from ctkd_cli.runtime.devices import autocast
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from ctkd_cli.runtime.devices import Device
-    from ctkd_cli.tasks.kinds.base import Encoded, Kind
+    from ctkd_cli.tasks.kinds.base import Batch, Encoded
+    from ctkd_cli.training.inference import LoadedModel
 
 REPEATS = 7  # of each measurement; the median is kept
 BATCH = 32
@@ -28,9 +26,8 @@ WARM_UP = 2
 class Candidate:
     """A model to measure, with examples as it reads them. folder: where its weights lie."""
 
-    model: nn.Module
+    loaded: LoadedModel
     encoded: Encoded
-    preprocessor: Any
     folder: Path
 
 
@@ -46,9 +43,7 @@ class Efficiency:
     throughput: float
 
 
-def side_by_side(
-    candidates: Mapping[str, Candidate], kind: Kind, device: Device
-) -> dict[str, Efficiency]:
+def side_by_side(candidates: Mapping[str, Candidate]) -> dict[str, Efficiency]:
     """Measure models in turns, so that whatever else the machine does slows all alike; medians.
 
     Each candidate reads the same examples: a single one of the median size, and a batch of the
@@ -56,51 +51,50 @@ def side_by_side(
     """
     took: dict[tuple[str, int], list[float]] = {}
     inputs = {
-        (name, size): _inputs(candidate, kind, size)
+        (name, size): _batch(candidate, size)
         for name, candidate in candidates.items()
         for size in (1, BATCH)
     }
     for name, candidate in candidates.items():
-        candidate.model.eval()
+        candidate.loaded.model.eval()
         for _ in range(WARM_UP):
-            _seconds(candidate.model, inputs[name, 1], device)
+            _seconds(candidate.loaded, inputs[name, 1])
     for _ in range(REPEATS):
         for (name, size), batch in inputs.items():
-            seconds = _seconds(candidates[name].model, batch, device)
+            seconds = _seconds(candidates[name].loaded, batch)
             took.setdefault((name, size), []).append(seconds)
     return {
         name: Efficiency(
-            parameters=sum(p.numel() for p in candidate.model.parameters()),
+            parameters=sum(p.numel() for p in candidate.loaded.model.parameters()),
             megabytes=sum(f.stat().st_size for f in candidate.folder.glob("*.safetensors")) / 1e6,
             latency=1e3 * float(np.median(took[name, 1])),
-            throughput=_rows(inputs[name, BATCH]) / float(np.median(took[name, BATCH])),
+            throughput=min(BATCH, len(candidate.encoded.rows))
+            / float(np.median(took[name, BATCH])),
         )
         for name, candidate in candidates.items()
     }
 
 
-def _inputs(candidate: Candidate, kind: Kind, size: int) -> dict[str, torch.Tensor]:
-    """A batch of at most `size` examples, the ones closest to the median in length."""
-    encoded = candidate.encoded
+def _size(candidate: Candidate) -> int:
+    """Examples in a batch."""
+    return min(BATCH, len(candidate.encoded.rows))
+
+
+def _batch(candidate: Candidate, size: int) -> Batch:
+    """At most `size` examples, the ones closest to the median in length."""
+    encoded, loaded = candidate.encoded, candidate.loaded
     order = np.argsort(np.asarray(encoded.lengths), kind="stable")
     start = max(0, (len(order) - size) // 2)
     rows = [encoded.rows[row] for row in order[start : start + size]]
-    where = next(candidate.model.parameters()).device
-    batch = kind.collate(rows, candidate.preprocessor)
-    return {name: tensor.to(where) for name, tensor in batch.items()}
+    return loaded.kind.collate(rows, loaded.preprocessor).to(loaded.where)
 
 
-def _rows(batch: Mapping[str, torch.Tensor]) -> int:
-    return len(next(iter(batch.values())))
-
-
-def _seconds(model: nn.Module, batch: Mapping[str, torch.Tensor], device: Device) -> float:
-    where = next(model.parameters()).device
-    with torch.inference_mode(), autocast(device, where):
-        _finish(where)
+def _seconds(loaded: LoadedModel, batch: Batch) -> float:
+    with torch.inference_mode(), autocast(loaded.device, loaded.where):
+        _finish(loaded.where)
         began = time.perf_counter()
-        model(**batch)
-        _finish(where)
+        loaded.model(**batch.inputs)
+        _finish(loaded.where)
         return time.perf_counter() - began
 
 

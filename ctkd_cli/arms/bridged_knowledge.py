@@ -1,0 +1,121 @@
+"""What teachers know of the target inputs, in the target's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from ctkd_cli.cache.entries import content_key
+from ctkd_cli.distillation.fusion import weighting
+from ctkd_cli.distillation.knowledge import Head, Knowledge
+from ctkd_cli.distillation.probe import LinearProbe, linear_probe
+from ctkd_cli.distillation.rows import Judged
+from ctkd_cli.distillation.signals import Joined, Signals, through_bridge
+from ctkd_cli.distillation.terms import Term, Terms
+
+if TYPE_CHECKING:
+    from ctkd_cli.distillation.bridges.base import LabelMap
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.tasks.split import Split
+    from ctkd_cli.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class BridgedKnowledge:
+    """key: of what decided it. label_maps, shares: of each teacher, by its source's name; a share
+    is the teacher's mean weight."""
+
+    key: str
+    terms: Terms
+    label_maps: dict[str, LabelMap]
+    shares: dict[str, float]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The mean weight of each term."""
+        of_teachers = self.terms.weighting.shares
+        return {term.name: term.share * of_teachers[term.teacher] for term in self.terms}
+
+    def opinion(self, said: Mapping[str, Knowledge], split: Split) -> np.ndarray:
+        """Log-probabilities [S, K_T] that the teachers give the positions of a split in the
+        target's labels, each with its share; said: of these inputs, by teacher."""
+        n_labels = len(next(iter(self.label_maps.values())).target_labels)
+        mixed: np.ndarray | float = 0.0
+        for name, knowledge in said.items():
+            rows, there = positions_of(knowledge, split)
+            probabilities = softmax(np.asarray(knowledge.logits[rows], np.float32), axis=1)
+            q, _ = self.label_maps[name].apply(probabilities)
+            mixed = mixed + self.shares[name] * np.where(there[:, None], q, 1 / n_labels)
+        return np.log(np.maximum(mixed, 1e-12))
+
+
+def positions_of(knowledge: Knowledge, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Where a store has all positions of a split, [S], and whether it has them, [S] bool."""
+    at = knowledge.ids.positions(split.ids)
+    offsets = split.labels.offsets
+    if offsets is None:
+        return at, np.ones(len(at), dtype=bool)
+    counts = np.diff(offsets)
+    numbers = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+    rows = knowledge.rows(np.repeat(at, counts), numbers)
+    return np.maximum(rows, 0), rows >= 0
+
+
+def apply_bridge(
+    experiment: Experiment, target: Task, teachers: Sequence[Knowledge]
+) -> BridgedKnowledge:
+    """Carry what the teachers said over to the target labels.
+
+    Raises InputError when the labels cannot be bridged.
+    """
+    train = target.train
+    signals = tuple(
+        through_bridge(each, train.ids, train.labels, experiment.bridge, target.labels)
+        for each in teachers
+    )
+    found = weighting(experiment.fusion, signals, len(target.labels))
+    settings = [part.model_dump(mode="json") for part in (experiment.loss, experiment.bridge)]
+    spoke = [[each.teacher, list(each.labels), each.key] for each in teachers]
+    names = [each.teacher for each in teachers]
+    return BridgedKnowledge(
+        key=content_key("bridged", spoke, settings, experiment.fusion, target.fingerprint),
+        terms=Terms(signals, found, tuple(_terms(experiment, signals))),
+        label_maps=dict(zip(names, (each.label_map for each in signals), strict=True)),
+        shares=dict(zip(names, found.shares, strict=True)),
+    )
+
+
+def _terms(experiment: Experiment, signals: Sequence[Signals]) -> list[Term]:
+    """Every loss on every teacher, named by what tells them apart."""
+    parts = experiment.loss.parts()
+    found = []
+    for place, each in enumerate(signals):
+        teacher = [each.knowledge.teacher] if len(signals) > 1 else []
+        for loss, share in parts:
+            own = [loss.name] if len(parts) > 1 or not teacher else []
+            name = "/".join([*teacher, *own])
+            found.append(Term(name, loss, place, share, each.targets(loss)))
+    return found
+
+
+def with_probe(knowledge: Knowledge, target: Task) -> Knowledge:
+    """The same teacher with another head: a linear probe that says the target's own labels."""
+    train = target.train
+    joined = Joined.of(knowledge, train.ids, train.labels)
+    judges = joined.judged_by(linear_probe(joined, len(target.labels)))
+    whole = judges.judges[0]
+    assert isinstance(whole, LinearProbe)
+    weight, bias = whole.as_head()
+    return replace(
+        knowledge,
+        logits=Judged(
+            knowledge.features, judges.at(joined.at, len(knowledge.ids)), knowledge.offsets
+        ),
+        head=Head(weight.astype(np.float32), bias.astype(np.float32)),
+        labels=target.labels,
+        key=content_key("probed", knowledge.key, target.fingerprint),
+    )
