@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ctkd_cli.cache.entries import content_key
+from ctkd_cli.distillation.bridges._by_type import ByType, by_type
 from ctkd_cli.distillation.fusion import weighting
 from ctkd_cli.distillation.knowledge import Head, Knowledge
 from ctkd_cli.distillation.probe import LinearProbe, linear_probe
@@ -18,7 +19,7 @@ from ctkd_cli.distillation.signals import Joined, Signals, through_bridge
 from ctkd_cli.distillation.terms import Term, Terms
 
 if TYPE_CHECKING:
-    from ctkd_cli.distillation.bridges.base import LabelMap
+    from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
@@ -74,7 +75,13 @@ def apply_bridge(
     """
     train = target.train
     signals = tuple(
-        through_bridge(each, train.ids, train.labels, experiment.bridge, target.labels)
+        through_bridge(
+            each,
+            train.ids,
+            train.labels,
+            bridge_between(experiment, each.labels, target.labels),
+            target.labels,
+        )
         for each in teachers
     )
     found = weighting(experiment.fusion, signals, len(target.labels))
@@ -87,6 +94,14 @@ def apply_bridge(
         label_maps=dict(zip(names, (each.label_map for each in signals), strict=True)),
         shares=dict(zip(names, found.shares, strict=True)),
     )
+
+
+def bridge_between(
+    experiment: Experiment, source_labels: Sequence[str], target_labels: Sequence[str]
+) -> Bridge | ByType:
+    """The experiment's bridge, as the kind of task would have it."""
+    parts = experiment.target.parts
+    return by_type(experiment.bridge, parts(source_labels), parts(target_labels))
 
 
 def _terms(experiment: Experiment, signals: Sequence[Signals]) -> list[Term]:

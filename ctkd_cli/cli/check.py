@@ -117,7 +117,7 @@ def preview_label_map(
 ) -> tuple[LabelMap | None, str]:
     """The label map, as far as it can be known without a model: from what the teachers have said
     already, or from names. With it, or instead of it, a remark."""
-    from ctkd_cli.arms.bridged_knowledge import apply_bridge
+    from ctkd_cli.arms.bridged_knowledge import apply_bridge, bridge_between
     from ctkd_cli.distillation.bridges.base import stacked
     from ctkd_cli.errors import InputError
 
@@ -128,7 +128,9 @@ def preview_label_map(
     remark = "to be learned from the labelled target examples, once the teacher has read them"
     try:
         named = {
-            name: experiment.bridge.preview(source.labels, target.labels)
+            name: bridge_between(experiment, source.labels, target.labels).preview(
+                source.labels, target.labels
+            )
             for name, source in sources.items()
         }
     except InputError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ctkd_cli.data._ids import Ids
+from ctkd_cli.distillation.bridges._by_type import ByType
 from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
 from ctkd_cli.distillation.folds import FOLDS, CrossFitted, Fit, cross_fitted, deal_examples
 from ctkd_cli.distillation.knowledge import Knowledge
@@ -151,7 +152,11 @@ class Signals:
 
 
 def through_bridge(
-    knowledge: Knowledge, ids: Ids, labels: Labels, bridge: Bridge, target_labels: Sequence[str]
+    knowledge: Knowledge,
+    ids: Ids,
+    labels: Labels,
+    bridge: Bridge | ByType,
+    target_labels: Sequence[str],
 ) -> Signals:
     """Join a training set's examples with what the teacher said, and carry it over the bridge. A
     learned bridge is fitted on the positions with a label.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ctkd_cli.arms.bridged_knowledge import bridge_between
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.distillation.signals import shared_labels
 from ctkd_cli.errors import InputError, Problem
@@ -105,7 +106,7 @@ def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[P
 
 def _of_bridge(experiment: Experiment, source: Task, target: Task) -> Iterator[Problem]:
     """Bridges that look at labels only are tried; the others at least read what they are given."""
-    bridge = experiment.bridge
+    bridge = bridge_between(experiment, source.labels, target.labels)
     if not any(loss.needs_bridge for loss, _ in experiment.loss.parts()):
         return
     try:

@@ -99,6 +99,11 @@ class Kind(Component):
         for what is not rare or does not begin anything."""
         return np.arange(len(labels))
 
+    def parts(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        """Of each label its prefix, "" for none, and its type: bridges lead from type to type, and
+        prefixes follow."""
+        return [("", label) for label in labels]
+
     @abstractmethod
     def encode(
         self, inputs: Dataset, preprocessor: Any, digests: np.ndarray | None = None

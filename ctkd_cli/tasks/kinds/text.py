@@ -14,8 +14,8 @@ from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.data._source import Source
 from ctkd_cli.data._tables import FORMATS, read_table, require_columns
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.tasks.kinds._ragged import Ragged
+from ctkd_cli.tasks.kinds._tokens import identity, padded, used
 from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, rows
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Text(Kind):
         )
         if digests is not None:
             read = hashlib.sha256(digests.tobytes()).hexdigest()
-            key = content_key(read, columns, _identity(preprocessor), limit)
+            key = content_key(read, columns, identity(preprocessor), limit)
             folder, _ = Cache("tokens").get(key, lambda folder: _write(folder, pieces))
             tokens, truncated = Ragged.read(folder), json.loads((folder / TRUNCATED).read_text())
         else:
@@ -101,26 +101,10 @@ class Text(Kind):
 
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         assert isinstance(encoded.rows, Ragged)
-        used = encoded.rows.values("input_ids")
-        return np.union1d(used, [preprocessor.pad_token_id])
+        return used(encoded.rows, preprocessor)
 
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
-        longest = max(len(next(iter(row.values()))) for row in rows)
-        fill = {
-            "input_ids": preprocessor.pad_token_id,
-            "token_type_ids": preprocessor.pad_token_type_id,
-        }
-        padded = {
-            name: np.full((len(rows), longest), fill.get(name, 0), np.int64) for name in rows[0]
-        }
-        for name, batch in padded.items():
-            for line, row in zip(batch, rows, strict=True):
-                values = row[name]
-                if preprocessor.padding_side == "left":
-                    line[longest - len(values) :] = values
-                else:
-                    line[: len(values)] = values
-        return Batch({name: torch.from_numpy(batch) for name, batch in padded.items()})
+        return Batch(padded(rows, preprocessor))
 
     def sizes(self, inputs: Dataset) -> list[int]:
         return [sum(len(text.split()) for text in row.values()) for row in rows(inputs)]
@@ -203,12 +187,3 @@ def _write(folder: Path, pieces: Iterable[tuple[Ragged, int]]) -> None:
 
     Ragged.write(folder, counted())
     (folder / TRUNCATED).write_text(json.dumps(truncated))
-
-
-def _identity(tokenizer: Any) -> str:
-    """Hash of all that decides a tokenizer's tokens."""
-    if tokenizer.is_fast:
-        text = tokenizer.backend_tokenizer.to_str()
-    else:
-        text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.data._labels import Column, label_lists
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runtime.lazy import pa, pc, torch
+from ctkd_cli.tasks import tags
+from ctkd_cli.tasks.kinds._ragged import Ragged
+from ctkd_cli.tasks.kinds._tokens import identity, padded, used
+from ctkd_cli.tasks.kinds._word_tokens import tokenised, windows
+from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PIECE = 2_000  # sentences that are tokenised at a time
+TOKENS_PER_WORD = 1.5  # punctuation counts as words here; close enough for an estimate
+
+
+class Words(Kind):
+    """Label the words of sentences: named entities, parts of speech, chunks."""
+
+    modality: ClassVar[str] = "tokens"
+    architecture: ClassVar[str] = "AutoModelForTokenClassification"
+    size_unit: ClassVar[str] = "words"
+
+    words: str = Field("words", description="the column that holds the words of a sentence, a list")
+    max_length: int = Field(128, ge=8, description="tokens of a window; longer sentences have more")
+    stride: int = Field(32, ge=0, description="tokens that the windows of a sentence share")
+    tags: Literal["auto", "spans", "plain"] = Field(
+        "auto",
+        description="spans: tags such as B-PER and O, scored by entity; plain: each by itself",
+    )
+
+    def columns(self) -> dict[str, str]:
+        return {"words": self.words}
+
+    def conform(self, inputs: Dataset, where: str) -> Dataset:
+        """Words as lists of strings."""
+        from datasets import Dataset
+
+        column = inputs.with_format("arrow")[:]["words"].combine_chunks()
+        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+            raise InputError(
+                Problem(
+                    "this column does not hold lists of words",
+                    where=f"{where}, column {self.words!r}",
+                    got=str(column.type),
+                    allowed="a list of words per row",
+                    remedy="target=conll for files with a word per line, or a column of lists",
+                )
+            )
+        whole = pc.fill_null(column.cast(pa.list_(pa.string())), [])
+        return Dataset(pa.table({"words": whole}))
+
+    def offsets(self, inputs: Dataset) -> np.ndarray:
+        column = inputs.with_format("arrow")[:]["words"].combine_chunks()
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+        return np.concatenate([[0], np.cumsum(lengths)])
+
+    def read_labels(self, table: Dataset, column: str, where: str) -> Column:
+        """Tags of spans as IOB2, whatever scheme they came in."""
+        renamed = table.select_columns([self.words]).rename_columns({self.words: "words"})
+        offsets = self.offsets(renamed)
+        found = label_lists(table, column, where)
+        if not found.names:
+            return Column((), np.full(offsets[-1], -1))
+        wrong = np.flatnonzero(np.diff(found.offsets) != np.diff(offsets))
+        if len(wrong):
+            row = int(wrong[0])
+            n_words, n_tags = (int(np.diff(each)[row]) for each in (offsets, found.offsets))
+            raise InputError(
+                Problem(
+                    "a sentence has other numbers of words and of tags",
+                    where=f"{where}, row {row + 1}",
+                    got=f"{n_words} words, {n_tags} tags",
+                    allowed="a tag for each word",
+                )
+            )
+        if self._spans(found.names):
+            return tags.as_iob2(found)
+        return Column(found.names, found.codes)
+
+    def counted(self, labels: Sequence[str]) -> np.ndarray:
+        """An entity counts where it begins; where every word is something, each label counts."""
+        if not self._spans(labels):
+            return np.arange(len(labels))
+        types = tags.types(labels)
+        return np.array([types.index(t[2:]) if t.startswith("B-") else -1 for t in labels])
+
+    def parts(self, labels: Sequence[str]) -> list[tuple[str, str]]:
+        if not self._spans(labels):
+            return super().parts(labels)
+        return [("", label) if label == "O" else (label[0], label[2:]) for label in labels]
+
+    def _spans(self, labels: Sequence[str]) -> bool:
+        return tags.are_spans(labels) if self.tags == "auto" else self.tags == "spans"
+
+    def encode(
+        self, inputs: Dataset, preprocessor: Any, digests: np.ndarray | None = None
+    ) -> Encoded:
+        """Tokens, a few thousand sentences at a time; kept, they are memory-mapped."""
+        if not preprocessor.is_fast:
+            raise InputError(
+                Problem(
+                    "this tokenizer does not tell which word a token is of",
+                    where=f"{self.role}.kind", got=type(preprocessor).__name__,
+                    allowed="a model with a fast tokenizer (tokenizer.json)",
+                )
+            )  # fmt: skip
+        limit = min(self.max_length, preprocessor.model_max_length)
+        pieces = (
+            tokenised(piece["words"], preprocessor, limit, self.stride)
+            for piece in inputs.select_columns(["words"]).iter(batch_size=PIECE)
+        )
+        if digests is not None:
+            read = hashlib.sha256(digests.tobytes()).hexdigest()
+            key = content_key(read, "words", identity(preprocessor), limit, self.stride)
+            folder, _ = Cache("tokens").get(key, lambda folder: Ragged.write(folder, pieces))
+            tokens = Ragged.read(folder)
+        else:
+            tokens = Ragged.join(list(pieces))
+        return Encoded(tokens, tokens.lengths, 0, *_positions(tokens))
+
+    def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
+        assert isinstance(encoded.rows, Ragged)
+        return used(encoded.rows, preprocessor)
+
+    def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
+        limit = min(self.max_length, preprocessor.model_max_length)
+        whole = [window for row in rows for window in windows(row, limit)]
+        for window in whole:
+            window["attention_mask"] = np.ones(len(window["input_ids"]), np.int64)
+        tensors = padded(whole, preprocessor)
+        where = torch.flatten(tensors.pop("position")).nonzero()[:, 0]
+        return Batch(tensors, where)
+
+    def sizes(self, inputs: Dataset) -> list[int]:
+        return np.diff(self.offsets(inputs)).tolist()
+
+    def units(self, inputs: Dataset) -> list[float]:
+        return [TOKENS_PER_WORD * words + 2.0 for words in self.sizes(inputs)]
+
+    def show(self, row: Row) -> str:
+        return " ".join(row["words"])
+
+    def key(self, row: Row) -> str:
+        return "\0".join(word.casefold() for word in row["words"])
+
+    def content(self, row: Row) -> bytes:
+        return json.dumps(row["words"]).encode()
+
+
+def _positions(tokens: Ragged) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets [N + 1] and numbers [S] of the positions that tokens of sentences have."""
+    flat = tokens.columns["position"]
+    assert isinstance(flat, np.ndarray)
+    counts = np.zeros(len(flat) + 1, np.int64)
+    np.cumsum(flat > 0, out=counts[1:])
+    numbers = np.asarray(flat[flat > 0], np.int32) - 1
+    return counts[tokens.offsets], numbers
