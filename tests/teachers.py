@@ -14,6 +14,7 @@ from ctkd_cli.distillation.knowledge import Head, Knowledge
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.distillation.signals import Joined, Signals, through_bridge
 from ctkd_cli.distillation.terms import Term, Terms
+from ctkd_cli.tasks.metric import class_counts
 from ctkd_cli.tasks.positions import Labels
 
 LABELS = ("a", "b", "c")
@@ -45,6 +46,11 @@ def terms_of(heard: Knowledge, *losses: tuple[Loss, float], weighting: Any = Non
     """Losses on one teacher, each with its share."""
     terms = tuple(Term(loss.name or type(loss).__name__, loss, 0, w) for loss, w in losses)
     return Terms((bridged(heard),), weighting or Weighting((1.0,)), terms)
+
+
+def counts(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> np.ndarray:
+    """[S, N, C]: what macro-F1 counts of predictions [S, N] of examples with one label each."""
+    return np.stack([class_counts(gold, row, n_labels) for row in predicted])
 
 
 def targets_of(

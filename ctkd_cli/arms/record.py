@@ -43,6 +43,9 @@ def facts(
 ) -> None:
     """What the reports say of a task; `truncated` as its reader counted it."""
     called = more.get("name", role)
+    metric = task.settings.metric(task.labels).describe()
+    if role == "target":
+        rundir.metric = metric
     for note in task.notes:
         rundir.note(f"{called}: {note}")
     for split, n in truncated.items():
@@ -57,7 +60,9 @@ def facts(
         licence=task.licences,
         labels=list(task.labels),
         counts=task.counts(),
+        examples={name: int(s.labels.labelled.sum()) for name, s in task.splits().items()},
         unlabelled=len(task.train) - len(task.labelled),
+        metric=metric,
         truncated=truncated,
         notes=list(task.notes),
         fingerprint=task.fingerprint,

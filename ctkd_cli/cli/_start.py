@@ -241,11 +241,11 @@ def _job(config: DictConfig) -> float:
     from ctkd_cli.experiment import load
     from ctkd_cli.preflight.checks import admit
     from ctkd_cli.runs.pruning import Pruned
-    from ctkd_cli.runs.rundir import metrics_of, write_refusal
+    from ctkd_cli.runs.rundir import write_refusal
     from ctkd_cli.settings.compose import SWEEP
     from ctkd_cli.settings.overrides import as_typed
     from ctkd_cli.sweep.launchers import RESUME_VARIABLE
-    from ctkd_cli.sweep.search import OBJECTIVE
+    from ctkd_cli.sweep.search import objective
 
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
@@ -258,7 +258,7 @@ def _job(config: DictConfig) -> float:
         experiment = load({str(key): value for key, value in settings.items()})
         if os.environ.get(RESUME_VARIABLE):
             if is_complete(directory, experiment):
-                return metrics_of(directory).get(OBJECTIVE, float("nan"))
+                return objective(directory)
         else:
             require_free(directory, key)  # once more: its name may have been ${...} until now
         admitted = admit(experiment, directory)  # before the imports that take seconds
@@ -266,10 +266,10 @@ def _job(config: DictConfig) -> float:
         from ctkd_cli.run import run as run_experiment
 
         with _judged(job, experiment):
-            metrics = run_experiment(admitted, directory, typed)
+            run_experiment(admitted, directory, typed)
         if job.mode is not RunMode.MULTIRUN and parallel.is_main():
             print_summary(directory)  # a sweep shows its jobs together
-        return metrics.get(OBJECTIVE, float("nan"))
+        return objective(directory) if parallel.is_main() else float("nan")
     except Pruned:
         return float("nan")
     except Exception as error:

@@ -37,10 +37,10 @@ def compare(
     elif as_markdown:
         print(comparison.as_markdown(rows))
     else:
-        _print(*comparison.table(rows))
+        _print(rows[0].metric, *comparison.table(rows))
 
 
-def _print(titles: list[str], cells: list[list[str]]) -> None:
+def _print(metric: str, titles: list[str], cells: list[list[str]]) -> None:
     """The settings in one column, so that any number of them fits."""
     from rich.console import Console
     from rich.text import Text
@@ -57,5 +57,5 @@ def _print(titles: list[str], cells: list[list[str]]) -> None:
     named_figures = ["seeds", "best", "distilled", "gain (95% interval)", "p"]
     console = Console()
     console.print(settings_table(["settings", *named_figures], shown))
-    explained = "macro-F1; best: the best control; p: paired test against the first row, Holm"
+    explained = f"{metric}; best: the best control; p: paired test against the first row, Holm"
     console.print(Text(explained, style="dim"))

@@ -22,10 +22,11 @@ MOST = 1000  # labels of a task: reports have a row, and predictions a column, f
 @dataclass(frozen=True)
 class Column:
     """The labels of N rows. names: those that occur. codes: [N], index into names, -1 where a row
-    has none."""
+    has none. note: what should be said of how they were read, if anything."""
 
     names: tuple[str, ...]
     codes: np.ndarray
+    note: str = ""
 
 
 def label_column(table: Dataset, column: str, where: str) -> Column:
@@ -54,8 +55,49 @@ def label_column(table: Dataset, column: str, where: str) -> Column:
             )
         )
     # Of a ClassLabel, the column holds numbers and the feature their names.
-    listed = getattr(table.features[column], "names", None)
-    encoded = pc.dictionary_encode(values.combine_chunks())
+    return _coded(values.combine_chunks(), getattr(table.features[column], "names", None))
+
+
+@dataclass(frozen=True)
+class ListColumn:
+    """The labels of N rows with several each. names: those that occur. codes: [S], index into
+    names, -1 where there is none; offsets: [N + 1], row i has codes[offsets[i]:offsets[i + 1]]."""
+
+    names: tuple[str, ...]
+    codes: np.ndarray
+    offsets: np.ndarray
+
+
+def label_lists(table: Dataset, column: str, where: str) -> ListColumn:
+    """The labels of each row, a list of texts, numbers or ClassLabels, as `label_column` reads one.
+    A row without a list has none. Raises InputError when the column holds something else."""
+    nothing = ListColumn((), np.empty(0, np.int64), np.zeros(len(table) + 1, np.int64))
+    if column not in table.column_names:
+        return nothing
+    values = table.with_format("arrow")[:][column].combine_chunks()
+    if pa.types.is_null(values.type):
+        return nothing
+    if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)) or (
+        pa.types.is_nested(values.type.value_type)
+    ):
+        raise InputError(
+            Problem(
+                "this column does not hold a list of labels per row",
+                where=where,
+                got=str(values.type),
+                allowed="a list with a label for each word",
+            )
+        )
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0), np.int64)
+    inner = getattr(table.features[column], "feature", table.features[column])
+    inner = inner[0] if isinstance(inner, list) else inner
+    found = _coded(values.flatten(), getattr(inner, "names", None))
+    return ListColumn(found.names, found.codes, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _coded(values: pa.Array, listed: list[str] | None) -> Column:
+    """Codes of values. listed: the names that numbers stand for."""
+    encoded = pc.dictionary_encode(values)
     found = [_name(value, listed) for value in encoded.dictionary.to_pylist()]
     names = dict.fromkeys(name for name in found if name is not None)
     position = {name: row for row, name in enumerate(names)}

@@ -60,7 +60,7 @@ def by_fold(judges: Sequence[Judge], folds: np.ndarray, features: np.ndarray) ->
     """Each row judged by the judge of its fold. features: [n, d], folds: [n] -> [n, K]."""
     present = np.unique(folds)
     if len(present) == 1:
-        return judges[present[0]](features)
+        return np.asarray(judges[present[0]](features))
     found: np.ndarray | None = None
     for fold in present:
         mine = folds == fold

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import softmax
 
 from ctkd_cli.runs.rundir import write_through
 from ctkd_cli.tasks.kinds.base import rows
@@ -19,19 +18,18 @@ SHOWN = 2_000  # characters kept of an input
 
 
 def table(arm: str, seed: int, task: Task, logits: np.ndarray) -> pa.Table:
-    """One arm on its task's test split; logits: [N, K]."""
-    probabilities = softmax(logits.astype(np.float64), axis=1)
-    n = len(task.test)
+    """One arm on its task's test split; logits: [S, K], of every position."""
+    test, kind = task.test, task.settings
+    n = len(test)
     columns: dict[str, Any] = {
         "arm": [arm] * n,
         "seed": pa.array([seed] * n, pa.int64()),
-        "id": task.test.ids.array,
-        "input": [task.settings.show(row)[:SHOWN] for row in rows(task.test.inputs)],
-        "gold": [task.labels[label] for label in task.test.labels.values],
-        "predicted": [task.labels[label] for label in probabilities.argmax(axis=1)],
+        "id": test.ids.array,
+        **({} if test.groups is None else {"group": test.groups.array}),
+        "input": [kind.show(row)[:SHOWN] for row in rows(test.inputs)],
+        "gold": kind.gold(test.labels, task.labels),
+        **kind.answer(logits, test.labels.offsets, task.labels),
     }
-    for index, label in enumerate(task.labels):
-        columns[f"p({label})"] = probabilities[:, index]
     return pa.table(columns)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ctkd_cli.evaluation.metrics import macro_f1
+from ctkd_cli.tasks.metric import Metric
 
 LEVEL = 0.95
 RESAMPLES = 10_000
@@ -37,35 +37,44 @@ def t_interval(values: Sequence[float]) -> Interval:
 
 
 def bootstrap_gain(
-    gold: np.ndarray,
+    metric: Metric,
     first: np.ndarray,
     second: np.ndarray,
-    n_labels: int,
+    groups: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     random_state: int = 0,
 ) -> Interval:
-    """Gain in macro-F1 of `first` over `second`, with a paired hierarchical bootstrap: seeds are
-    drawn first, then test examples, the same ones for both arms.
+    """Gain of `first` over `second`, with a paired hierarchical bootstrap: seeds are drawn first,
+    then test examples (or groups of them), the same ones for both arms.
 
-    gold: [N] label indices. first, second: [S, N] predictions, one row per seed, paired. With a
-    single seed the interval covers the choice of test examples only. Percentile interval. Raises
-    ValueError when the arms are not paired.
+    first, second: [S, N, C], what the metric counts in each example, seeds and examples paired.
+    groups: [N], of each example; None: each by itself. With a single seed the interval covers the
+    choice of test examples only. Percentile interval. Raises ValueError when the arms are not
+    paired.
 
     Source: Efron and Tibshirani 1993, ch. 13; seeds and examples as in Bouthillier et al., MLSys
     2021 (arXiv 2103.03098).
     """
-    if first.shape != second.shape or first.shape[1:] != gold.shape:
-        raise ValueError(f"unpaired: gold {gold.shape}, arms {first.shape} and {second.shape}")
+    if first.shape != second.shape:
+        raise ValueError(f"unpaired arms: {first.shape} and {second.shape}")
+    if groups is not None:
+        first, second = (_summed(arm, groups) for arm in (first, second))
     generator = np.random.default_rng(random_state)
-    n_seeds, n = first.shape
-    # Examples with the same gold label and the same predictions are interchangeable: how often
-    # each such pattern is drawn is multinomial too, and there are few of them however large N is.
-    patterns, counts = np.unique(
-        np.column_stack([gold, first.T, second.T]), axis=0, return_counts=True
-    )
-    gold = patterns[:, 0]
-    first, second = np.split(patterns[:, 1:].T, 2)
-    arms = [_Counts.of(gold, arm, n_labels) for arm in (first, second)]
+    n_seeds, n, _ = first.shape
+    # Examples in which all count the same are interchangeable: how often each such pattern is
+    # drawn is multinomial too, and there are few of them however large N is.
+    together = np.concatenate([first, second]).transpose(1, 0, 2).reshape(n, -1)
+    _, places, counts = np.unique(together, axis=0, return_index=True, return_counts=True)
+    arms = [arm[:, places].astype(np.float32) for arm in (first, second)]
+
+    def scores(arm: np.ndarray, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Means over the drawn seeds for each of R resamples: [R, P], [R, S] -> [R]."""
+        weights = drawn.astype(np.float32)
+        total = np.zeros(len(drawn))
+        for seed, each in enumerate(arm):
+            total += seeds[:, seed] * metric.score(weights @ each)
+        return np.asarray(total / seeds.sum(axis=1))
+
     chunk = max(1, CELLS // len(counts))
     gains = []
     for start in range(0, resamples, chunk):
@@ -73,24 +82,31 @@ def bootstrap_gain(
         # How often each pattern and each seed is drawn: [size, P], [size, S].
         drawn = generator.multinomial(n, counts / n, size=size)
         seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=size)
-        scores = [arm.macro_f1(drawn, seeds) for arm in arms]
-        gains.append(scores[0] - scores[1])
+        gains.append(metric.gain(*(scores(arm, drawn, seeds) for arm in arms)))
     once = counts[None], np.ones((1, n_seeds), dtype=np.int64)
-    observed = [arm.macro_f1(*once)[0] for arm in arms]
+    observed = metric.gain(*(scores(arm, *once)[0] for arm in arms))
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(np.concatenate(gains), [tail, 100 - tail])
-    return Interval(float(observed[0] - observed[1]), float(low), float(high))
+    return Interval(float(observed), float(low), float(high))
+
+
+def _summed(statistics: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """[S, G, C]: those of each group's examples together."""
+    found = np.zeros((len(statistics), int(groups.max()) + 1, statistics.shape[2]))
+    for seed, each in enumerate(statistics):
+        np.add.at(found[seed], groups, each)
+    return found
 
 
 def gain(
-    gold: np.ndarray,
+    metric: Metric,
     first: np.ndarray,
     second: np.ndarray,
-    n_labels: int,
+    groups: np.ndarray | None = None,
     resamples: int = RESAMPLES,
 ) -> Interval:
-    """Gain in macro-F1 of `first` over `second`, both [S, N], with an interval that can be trusted
-    with few seeds too.
+    """Gain of `first` over `second`, both [S, N, C], with an interval that can be trusted with few
+    seeds too.
 
     The bootstrap covers seeds and test examples, but with a handful of seeds its percentiles are
     too narrow for what seeds do (with two, and 2,000 examples, it claims a gain in one case of six
@@ -99,22 +115,53 @@ def gain(
     for granted. At each end the more careful of the two counts. With a single seed there is the
     bootstrap only, and it covers the choice of test examples.
     """
-    found = bootstrap_gain(gold, first, second, n_labels, resamples)
+    found = bootstrap_gain(metric, first, second, groups, resamples)
     if len(first) < 2:
         return found
-    seeds = t_interval(
-        [macro_f1(gold, a, n_labels) - macro_f1(gold, b, n_labels)
-         for a, b in zip(first, second, strict=True)]
-    )  # fmt: skip
+    pairs = zip(first, second, strict=True)
+    seeds = t_interval([metric.gain(metric.of(a), metric.of(b)) for a, b in pairs])
     return possible(
-        Interval(found.estimate, min(found.low, seeds.low), max(found.high, seeds.high))
+        Interval(found.estimate, min(found.low, seeds.low), max(found.high, seeds.high)), metric
     )
 
 
-def possible(gain: Interval) -> Interval:
-    """The part of an interval that a gain in F1 can take: t knows of no ends."""
-    low, high = np.clip([gain.low, gain.high], -1, 1)
+def possible(gain: Interval, metric: Metric) -> Interval:
+    """The part of an interval that a gain can take: t knows of no ends."""
+    span = metric.bounds[1] - metric.bounds[0]
+    low, high = np.clip([gain.low, gain.high], -span, span)
     return Interval(gain.estimate, float(low), float(high))
+
+
+def randomisation(
+    metric: Metric,
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+    random_state: int = 0,
+) -> float:
+    """Two-sided p-value that two models, [N, C] each, are as good: how often exchanging their
+    answers at random, example by example (or group by group), gives a difference as large.
+
+    Source: Noreen 1989; for F1 of entities Yeh, COLING 2000 (arXiv cs/0008005).
+    """
+    if groups is not None:
+        first, second = (_summed(arm[None], groups)[0] for arm in (first, second))
+    generator = np.random.default_rng(random_state)
+    differs = (first != second).any(axis=1)
+    both, one, other = first[~differs].sum(axis=0), first[differs], second[differs]
+    observed = abs(metric.of(first) - metric.of(second))
+    as_large = 0
+    chunk = max(1, CELLS // max(1, len(one)))
+    for start in range(0, resamples, chunk):
+        swap = generator.random((min(chunk, resamples - start), len(one))) < 0.5
+        moved = swap.astype(np.float64) @ (other - one)  # [R, C]
+        scores = [
+            metric.score(both + one.sum(axis=0) + moved),
+            metric.score(both + other.sum(axis=0) - moved),
+        ]
+        as_large += int((np.abs(scores[0] - scores[1]) >= observed - 1e-12).sum())
+    return (1 + as_large) / (1 + resamples)
 
 
 def mcnemar(gold: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
@@ -139,35 +186,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, (len(p_values) - rank) * p_values[index])
         adjusted[index] = min(1.0, largest)
     return [float(value) for value in adjusted]
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """What macro-F1 counts, per pattern: gold [P, K]; predicted, hits: one [P, K] per seed."""
-
-    gold: np.ndarray
-    predicted: list[np.ndarray]
-    hits: list[np.ndarray]
-
-    @classmethod
-    def of(cls, gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> _Counts:
-        one_hot = np.eye(n_labels, dtype=np.float32)
-        return cls(
-            gold=one_hot[gold],
-            predicted=[one_hot[row] for row in predicted],
-            hits=[one_hot[row] * (row == gold)[:, None] for row in predicted],
-        )
-
-    def macro_f1(self, drawn: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Mean macro-F1 over the drawn seeds, for each of R resamples: [R, P], [R, S] -> [R].
-
-        A label with neither gold nor predictions in a resample counts as zero, as in metrics.score.
-        """
-        weights = drawn.astype(np.float32)
-        gold = weights @ self.gold  # [R, K]
-        total = np.zeros(len(drawn))
-        for seed, (predicted, hits) in enumerate(zip(self.predicted, self.hits, strict=True)):
-            size = gold + weights @ predicted
-            f1 = 2 * (weights @ hits) / np.maximum(size, 1)
-            total += seeds[:, seed] * f1.mean(axis=1)
-        return np.asarray(total / seeds.sum(axis=1))

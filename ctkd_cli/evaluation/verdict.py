@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli.evaluation import significance
 from ctkd_cli.evaluation.significance import LEVEL, Interval, mcnemar
+from ctkd_cli.tasks.metric import MACRO_F1, Metric
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
@@ -32,8 +33,8 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """gain: distilled minus the best control, in macro-F1; over_alone: minus student-alone, where
-    that is another. p_value: McNemar's, with one seed."""
+    """gain: of distilled over the best control, in what the task is judged by; over_alone: over
+    student-alone, where that is another. p_value: of `test`, with one seed."""
 
     control: str
     distilled: float
@@ -42,11 +43,13 @@ class Verdict:
     n_seeds: int
     p_value: float | None
     over_alone: Interval | None = None
+    metric: Metric = MACRO_F1
+    test: str = "McNemar's test"
 
     @property
     def outcome(self) -> str:
         """`helped`; `hurt`: less than student-alone (negative transfer); `beaten`: less than
-        another control; or `open`. With one seed, McNemar's test must agree."""
+        another control; or `open`. With one seed, the test must agree."""
         if self.p_value is not None and self.p_value > 1 - LEVEL:
             return "open"
         if self.gain.low > 0:
@@ -67,9 +70,16 @@ class Verdict:
         if self.outcome == "hurt" and self.over_alone:
             more = f"; over student alone {_told(self.over_alone)}"
         return (
-            f"{opening}: macro-F1 {self.distilled:.3f} against {self.best:.3f} for {control}, "
-            f"the best control; gain {_told(self.gain)}{more}."
+            f"{opening}: {self.metric.title} {self.distilled:.3f} against {self.best:.3f} for "
+            f"{control}, the best control; gain {_told(self.gain)}{more}{self._why}."
         )
+
+    @property
+    def _why(self) -> str:
+        """Why no gain is claimed although the interval lies on one side of 0."""
+        if self.outcome != "open" or self.gain.low <= 0 <= self.gain.high:
+            return ""
+        return f"; but {self.test} gives p = {self.p_value:.3f}, and 0.05 is asked for"
 
     @property
     def caution(self) -> str:
@@ -85,24 +95,35 @@ class Verdict:
 def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
     """Compare the distilled student with the best of the controls, on the same examples; over:
     controls to compare with, by default all."""
-    means = {arm: results.mean(arm, "macro_f1") for arm in over or results.controls}
-    control = max(sorted(means), key=lambda arm: means[arm])
-    gold = results.gold_rows("distilled")
-    first, second = results.predicted_rows("distilled"), results.predicted_rows(control)
-    gain = significance.gain(gold, first, second, len(results.labels("distilled")))
-    n_seeds = len(first)
+    metric = results.metric
+    means = {arm: results.mean(arm, metric.name) for arm in over or results.controls}
+    best = max if metric.higher_is_better else min
+    control = best(sorted(means), key=lambda arm: means[arm])
+    first, second = results.statistics("distilled"), results.statistics(control)
     over_alone = None
     if "alone" in means and control != "alone":
         over_alone = reach(results, ["alone"]).gain
     return Verdict(
         control=control,
-        distilled=results.mean("distilled", "macro_f1"),
+        distilled=results.mean("distilled", metric.name),
         best=means[control],
-        gain=gain,
-        n_seeds=n_seeds,
-        p_value=mcnemar(gold, first[0], second[0]) if n_seeds == 1 else None,
+        gain=significance.gain(metric, first, second, results.groups()),
+        n_seeds=len(first),
+        p_value=paired_p_value(results, control) if len(first) == 1 else None,
         over_alone=over_alone,
+        metric=metric,
+        test="a paired randomisation test" if results.several else "McNemar's test",
     )
+
+
+def paired_p_value(results: Results, control: str) -> float:
+    """That the distilled student and a control are as good, with the first seed: McNemar's exact
+    test where examples have one label each, else a paired randomisation of whole examples."""
+    if results.several:
+        first, second = (results.statistics(arm)[0] for arm in ("distilled", control))
+        return significance.randomisation(results.metric, first, second, results.groups())
+    gold = results.gold_rows()
+    return mcnemar(gold, *(results.predicted_rows(arm)[0] for arm in ("distilled", control)))
 
 
 def _told(gain: Interval) -> str:

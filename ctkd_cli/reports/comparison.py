@@ -17,7 +17,15 @@ from scipy import stats
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.evaluation.results import Results
-from ctkd_cli.evaluation.significance import Interval, gain, holm, mcnemar, possible, t_interval
+from ctkd_cli.evaluation.significance import (
+    Interval,
+    gain,
+    holm,
+    mcnemar,
+    possible,
+    randomisation,
+    t_interval,
+)
 from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.runs.printable import printable
 from ctkd_cli.runs.spreadsheet import inert, write
@@ -56,12 +64,15 @@ class Run:
         return reach(self.results)
 
     def score(self, arm: str, seed: int) -> float:
-        return self.results.scores[arm][seed]["macro_f1"]
+        return self.results.scores[arm][seed][self.results.metric.name]
+
+    def statistics(self, arm: str, seed: int, ids: Sequence[str]) -> np.ndarray:
+        """[N, C]: what the metric counts in these examples."""
+        return np.asarray(self.results.statistics(arm, ids)[self.seeds.index(seed)])
 
     def answers(self, arm: str, seed: int, ids: Sequence[str]) -> np.ndarray:
         """Label indices that an arm gave these examples."""
-        row = self.seeds.index(seed)
-        return np.asarray(self.results.predicted_rows(arm, ids)[row])
+        return np.asarray(self.results.predicted_rows(arm, ids)[self.seeds.index(seed)])
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Row:
     runs: tuple[str, ...]
     seeds: tuple[int, ...]
     differs: Mapping[str, str]
+    metric: str
     alone: float
     best_control: float
     distilled: float
@@ -158,6 +170,7 @@ def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
         runs=tuple(str(run.results.directory) for run in runs),
         seeds=tuple(group),
         differs={key: runs[0].settings.get(key, "") for key in differing},
+        metric=runs[0].results.metric.title,
         alone=alone,
         best_control=best,
         distilled=distilled,
@@ -170,22 +183,21 @@ def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
 
 def _gain(first: Run, group: Mapping[int, Run]) -> Interval:
     """Over the best control of each run; by the seeds alone where runs have different tests."""
-    runs = set(group.values())
+    runs, metric = set(group.values()), first.results.metric
     if len(runs) == 1:
         return first.verdict.gain
     if len({run.test_set for run in runs}) > 1:
         differences = [
-            run.score("distilled", seed) - run.score(run.verdict.control, seed)
+            metric.gain(run.score("distilled", seed), run.score(run.verdict.control, seed))
             for seed, run in group.items()
         ]
-        return possible(t_interval(differences))
+        return possible(t_interval(differences), metric)
     ids = first.results.ids()
     distilled, controls = (
-        np.stack([run.answers(arm or run.verdict.control, s, ids) for s, run in group.items()])
+        np.stack([run.statistics(arm or run.verdict.control, s, ids) for s, run in group.items()])
         for arm in ("distilled", "")
     )
-    labels = first.results.labels("distilled")
-    return gain(first.results.gold_rows("distilled"), distilled, controls, len(labels))
+    return gain(metric, distilled, controls, first.results.groups(ids))
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -204,7 +216,8 @@ def _chosen(key: str, first: Mapping[str, str], second: Mapping[str, str]) -> bo
 
 
 def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None:
-    """Paired: exact McNemar for one shared seed, Student's t over several."""
+    """Paired: for one shared seed exact McNemar or, where examples have several labels,
+    randomisation; Student's t over several."""
     shared = [
         seed for seed in first if seed in other and first[seed].test_set == other[seed].test_set
     ]
@@ -213,9 +226,12 @@ def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None
     if len(shared) == 1:
         (seed,) = shared
         one, two = first[seed], other[seed]
-        ids, gold = one.results.ids(), one.results.gold_rows("distilled")
+        ids, metric = one.results.ids(), one.results.metric
+        if one.results.several:
+            each = [run.statistics("distilled", seed, ids) for run in (one, two)]
+            return randomisation(metric, each[0], each[1], one.results.groups(ids))
         said = [run.answers("distilled", seed, ids) for run in (one, two)]
-        return mcnemar(gold, said[0], said[1])
+        return mcnemar(one.results.gold_rows(ids), said[0], said[1])
     differences = [
         first[seed].score("distilled", seed) - other[seed].score("distilled", seed)
         for seed in shared

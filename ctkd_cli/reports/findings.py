@@ -85,12 +85,11 @@ def conflicts(results: Results) -> float | None:
 
 
 def on_top_of_stilts(results: Results) -> Interval | None:
-    """Gain in macro-F1 that distillation brings a student which has learnt the source first."""
+    """Gain that distillation brings a student which has learnt the source first."""
     if not {STILTS_DISTILLED, "stilts"} <= set(results.arms):
         return None
-    first, second = (results.predicted_rows(arm) for arm in (STILTS_DISTILLED, "stilts"))
-    gold = results.gold_rows("distilled")
-    return significance.gain(gold, first, second, len(results.labels("distilled")))
+    first, second = (results.statistics(arm) for arm in (STILTS_DISTILLED, "stilts"))
+    return significance.gain(results.metric, first, second, results.groups())
 
 
 def hint_judged(results: Results) -> str:
@@ -101,11 +100,9 @@ def hint_judged(results: Results) -> str:
 
 
 def brought(results: Results) -> dict[str, Interval]:
-    """By source: macro-F1 of the distilled student minus that of one taught without the source."""
-    gold = results.gold_rows("distilled")
-    n_labels = len(results.labels("distilled"))
-    distilled = results.predicted_rows("distilled")
+    """By source: the gain of the distilled student over one taught without the source."""
+    distilled, groups = results.statistics("distilled"), results.groups()
     return {
-        source: significance.gain(gold, distilled, results.predicted_rows(arm), n_labels)
+        source: significance.gain(results.metric, distilled, results.statistics(arm), groups)
         for arm, source in results.without.items()
     }

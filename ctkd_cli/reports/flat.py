@@ -16,16 +16,21 @@ def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
     Metrics are of the test split but for `validation_...`, which are absent without one."""
     flat: dict[str, float] = {}
     for arm, seeds in results.scores.items():
-        for metric in next(iter(seeds.values())):
-            flat[f"{arm}/{metric}"] = results.mean(arm, metric)
+        for name in next(iter(seeds.values())):
+            flat[f"{arm}/{name}"] = results.mean(arm, name)
         for seed, scores in seeds.items():
-            flat |= {f"{arm}/seed={seed}/{metric}": value for metric, value in scores.items()}
-    for metric in ("macro_f1", "accuracy"):
-        flat[f"gain/{metric}"] = flat[f"distilled/{metric}"] - flat[f"{verdict.control}/{metric}"]
+            flat |= {f"{arm}/seed={seed}/{name}": value for name, value in scores.items()}
+    metric = results.metric
+    distilled, control = (
+        {name: flat[f"{arm}/{name}"] for name in (metric.name, "accuracy")}
+        for arm in ("distilled", verdict.control)
+    )
+    flat["gain/accuracy"] = distilled["accuracy"] - control["accuracy"]
+    flat[f"gain/{metric.name}"] = metric.gain(distilled[metric.name], control[metric.name])
     target = results.facts("target")
     for part in ("train", "validation"):
         flat[f"labels/{part}"] = sum(target["counts"][part].values())
     flat["labels/classes"] = len(target["labels"])
-    flat["gain/macro_f1_low"] = verdict.gain.low
-    flat["gain/macro_f1_high"] = verdict.gain.high
+    flat[f"gain/{metric.name}_low"] = verdict.gain.low
+    flat[f"gain/{metric.name}_high"] = verdict.gain.high
     return flat

@@ -17,7 +17,7 @@ from ctkd_cli.evaluation.significance import Interval, t_interval
 from ctkd_cli.reports import plots
 from ctkd_cli.reports.arm_titles import in_order_of_interest, name_of
 from ctkd_cli.reports.findings import brought, conflicts, hint_judged, ledger, on_top_of_stilts
-from ctkd_cli.reports.terminal import COLUMNS
+from ctkd_cli.reports.terminal import best_arms, columns_of
 from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.tasks.metric import Metric
 
 CAPTIONS = {
     "confusion": "Confusion matrix of the distilled student, rows as shares, numbers as counts",
@@ -32,7 +33,7 @@ CAPTIONS = {
     "curves": "Loss over optimiser steps",
     "reliability": "Confidence against accuracy; on the diagonal a model knows what it knows",
 }
-UNITS = {"macro_f1", "accuracy", "ece"}  # between 0 and 1
+UNITS = {"accuracy", "ece"}  # between 0 and 1
 CONFIDENCE = {  # of the students, beside the scores of all arms
     "nll": "NLL", "nll_scaled": "NLL scaled", "brier": "Brier", "ece": "ECE",
     "ece_scaled": "ECE scaled", "temperature": "temperature",
@@ -43,7 +44,8 @@ CONFIDENCE = {  # of the students, beside the scores of all arms
 def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -> str:
     """The page as text. Everything that comes from data is escaped by the template engine."""
     target = results.facts("target")
-    gold = results.gold_rows("distilled")
+    gold = results.gold_rows()
+    several, seeds = results.several, results.seeds("distilled")
     return (
         environment()
         .get_template("report.html")
@@ -54,9 +56,13 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
             target=target,
             spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
             config=results.config,
-            columns=COLUMNS,
+            columns=columns_of(results),
+            best=best_arms(results),
+            metric=results.metric,
+            several=several,
+            kinds=[kind for _, kind in results.kind("distilled").parts(target["labels"])],
             arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
-            seeds=results.seeds("distilled"),
+            seeds=seeds,
             each_seed=_each_seed(results),
             confidence=CONFIDENCE,
             confident=_confident(results),
@@ -75,8 +81,11 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
             judged=hint_judged(results),
             stilts=on_top_of_stilts(results),
             errors=list(results.worst_errors(verdict.control)),
-            n_errors=int((results.predicted_rows("distilled")[0] != gold).sum()),
-            n_test=len(gold),
+            n_errors=len(
+                results.answers("distilled", results.seeds("distilled")[0]).worst(len(gold))
+            ),
+            n_test=len(results.ids()),
+            n_positions=len(gold),
             command=results.command(*results.overrides),
             models=results.models,
             environment=results.environment,
@@ -108,11 +117,12 @@ def environment() -> jinja2.Environment:
 
 def _arm(results: Results, arm: str) -> dict[str, Any]:
     """A row of the table of arms: each score with its spread over seeds."""
+    every = results.scores[arm].values()
     scores = {
-        metric: _possible(
-            metric, t_interval([values[metric] for values in results.scores[arm].values()])
-        )
-        for metric in COLUMNS
+        name: _possible(results.metric, name, t_interval([values[name] for values in every]))
+        if all(name in values for values in every)
+        else None
+        for name in columns_of(results)
     }
     return {
         "arm": arm,
@@ -124,10 +134,11 @@ def _arm(results: Results, arm: str) -> dict[str, Any]:
 
 
 def _each_seed(results: Results) -> dict[str, list[float]]:
-    """Macro-F1 of every arm of the target task, by its name, seed by seed."""
+    """What the target task is judged by, of every arm by its name, seed by seed."""
+    name = results.metric.name
     seeds = results.seeds("distilled")
     return {
-        name_of(arm): [results.scores[arm][seed]["macro_f1"] for seed in seeds]
+        name_of(arm): [results.scores[arm][seed][name] for seed in seeds]
         for arm in in_order_of_interest(results)
         if arm not in results.teachers
     }
@@ -161,17 +172,17 @@ def _sources(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _possible(metric: str, interval: Interval) -> Interval:
-    """The part of an interval that the metric can take: t knows of no ends."""
-    high = 1.0 if metric in UNITS else float("inf")
-    return replace(interval, low=max(0.0, interval.low), high=min(high, interval.high))
+def _possible(metric: Metric, name: str, interval: Interval) -> Interval:
+    """The part of an interval that a score can take: t knows of no ends."""
+    low, high = metric.bounds if name == metric.name else (0.0, 1.0 if name in UNITS else np.inf)
+    return replace(interval, low=max(low, interval.low), high=min(high, interval.high))
 
 
 def _per_label(results: Results, control: str) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each target label, distilled beside a control, means over
     seeds."""
     labels = results.labels("distilled")
-    gold = results.gold_rows("distilled")
+    gold = results.gold_rows()
     figures = {
         name: np.mean(
             [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ctkd_cli.reports.arm_titles import in_order_of_interest
+from ctkd_cli.reports.terminal import columns_of, shown
 from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def render(results: Results, verdict: Verdict) -> str:
         "metrics": ["f1", "accuracy"],
     }
     spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
+    columns = columns_of(results)
     rows = "\n".join(
-        f"| {arm} | {results.mean(arm, 'macro_f1'):.3f} | {results.mean(arm, 'accuracy'):.3f} | "
-        f"{results.mean(arm, 'nll'):.3f} | {results.mean(arm, 'ece'):.3f} |"
+        f"| {arm} | {' | '.join(shown(results, arm, name) for name in columns)} |"
         for arm in in_order_of_interest(results)
         if arm not in results.teachers
     )
@@ -70,8 +71,8 @@ def render(results: Results, verdict: Verdict) -> str:
             "",
             "## Results on target test",
             "",
-            "| arm | macro-F1 | accuracy | NLL | ECE |",
-            "|---|---|---|---|---|",
+            f"| arm | {' | '.join(columns.values())} |",
+            "|---" * (1 + len(columns)) + "|",
             rows,
             "",
             f"Loss {config['loss']['name']}, bridge {config['bridge']['name']}, "
@@ -90,9 +91,10 @@ def render(results: Results, verdict: Verdict) -> str:
 def _kept(results: Results) -> str:
     """Whose weights these are: the figures of the table may be of several seeds."""
     first, *others = results.seeds("distilled")
-    score = results.scores["distilled"][first]["macro_f1"]
+    metric = results.metric
+    score = results.scores["distilled"][first][metric.name]
     rest = f"; the table has means over {1 + len(others)} seeds." if others else "."
-    return f"These weights are those of seed {first}, with a macro-F1 of {score:.3f}{rest}"
+    return f"These weights are those of seed {first}, with {metric.title} {score:.3f}{rest}"
 
 
 def _parameters(results: Results) -> int:

@@ -77,7 +77,7 @@ def confusion(results: Results) -> Figure:
     """Gold against predicted labels of the distilled student, summed over seeds."""
     labels = results.labels("distilled")
     counts = np.zeros((len(labels), len(labels)), dtype=int)
-    gold = results.gold_rows("distilled")
+    gold = results.gold_rows()
     for predicted in results.predicted_rows("distilled"):
         np.add.at(counts, (gold, predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -156,8 +156,9 @@ def reliability_diagram(results: Results) -> Figure:
     lowest = 1.0
     for arm in arms:
         seeds = results.seeds(arm)
-        gold = np.concatenate([results.gold_rows(arm, seed) for seed in seeds])
-        bins = reliability(np.concatenate([results.probabilities(arm, s) for s in seeds]), gold)
+        answers = [results.answers(arm, seed) for seed in seeds]
+        right = np.concatenate([(a.predicted == a.gold)[a.gold >= 0] for a in answers])
+        bins = reliability(np.concatenate([a.sure[a.gold >= 0] for a in answers]), right)
         confidence, accuracy, share = (np.array(column) for column in zip(*bins, strict=True))
         lowest = min(lowest, confidence.min(), accuracy.min())
         axes.plot(confidence, accuracy, color=colour(arm, arms), lw=1.2, alpha=0.6)

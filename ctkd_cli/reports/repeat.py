@@ -12,7 +12,6 @@ from ctkd_cli.settings.plain_data import leaves
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
 
-FIGURES = ("alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy")
 SHOWN = 20  # packages, settings
 
 
@@ -69,7 +68,9 @@ def _data(run: Results) -> dict[str, Any]:
 
 def _figures(run: Results) -> dict[str, Any]:
     metrics = metrics_of(run.directory)
-    return {name: round(metrics[name], 4) for name in FIGURES if name in metrics}
+    judged = [f"{what}/{run.metric.name}" for what in ("alone", "distilled", "gain")]
+    names = (*judged, "distilled/accuracy")
+    return {name: round(metrics[name], 4) for name in names if name in metrics}
 
 
 def _taken_from_the_cache(run: Results) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -15,22 +14,25 @@ from ctkd_cli.reports.plots import COLOURS, OTHERS, STYLE
 if TYPE_CHECKING:
     from optuna.study import Study
 
+    from ctkd_cli.sweep.directory import Sweep
+    from ctkd_cli.tasks.metric import Metric
+
 ENOUGH = 4  # complete trials, before anything is said of importance
-HISTORY = "Each trial's macro-F1 on validation, and the best so far"
+HISTORY = "Each trial's {} on validation, and the best so far"
 IMPORTANCE = (
-    "Share of the variation of validation macro-F1 that each setting explains by itself and with "
-    "others (fANOVA over {n} trials)"
+    "Share of the variation of the score on validation that each setting explains by itself and "
+    "with others (fANOVA over {n} trials)"
 )
 
 
-def pictures(directory: Path) -> dict[str, tuple[Figure, str]]:
+def pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
     """File name -> a picture and what it shows; none where a sweep was no search."""
     from ctkd_cli.sweep.search.best_trials import study_of
 
-    study = study_of(directory)
+    study, metric = study_of(sweep.directory), sweep.metric
     if study is None or not _complete(study):
         return {}
-    found = {"search_history": (history(study), HISTORY)}
+    found = {"search_history": (history(study, metric), HISTORY.format(metric.title))}
     if shares := importances(study):
         words = IMPORTANCE.format(n=len(_complete(study)))
         found["search_importance"] = (importance(shares), words)
@@ -47,26 +49,26 @@ def importances(study: Study) -> dict[str, float]:
     return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
 
 
-def history(study: Study) -> Figure:
+def history(study: Study, metric: Metric) -> Figure:
     """Scores over the trials' numbers; pruned ones where they were when they ended."""
     complete = _complete(study)
     numbers = [trial.number for trial in complete]
-    scores = [float(trial.value or 0.0) for trial in complete]
+    scores = [metric.merit(trial.value or 0.0) for trial in complete]
     pruned = [
-        (trial.number, trial.intermediate_values[max(trial.intermediate_values)])
+        (trial.number, metric.merit(trial.intermediate_values[max(trial.intermediate_values)]))
         for trial in study.trials
         if trial.state.name == "PRUNED" and trial.intermediate_values
     ]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         axes = figure.subplots()
-        best = np.maximum.accumulate(scores)
+        best = (np.maximum if metric.higher_is_better else np.minimum).accumulate(scores)
         axes.plot(numbers, best, drawstyle="steps-post", color=COLOURS["distilled"], label="best")
         axes.scatter(numbers, scores, color=COLOURS["distilled"], s=22, label="complete", zorder=3)
         if pruned:
             at, heights = zip(*pruned, strict=True)
             axes.scatter(at, heights, color=OTHERS[3], marker="x", s=26, label="pruned")
-        axes.set(title="Search", xlabel="trial", ylabel="macro-F1 on validation")
+        axes.set(title="Search", xlabel="trial", ylabel=f"{metric.title} on validation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False, loc="lower right")

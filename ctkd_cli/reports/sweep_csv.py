@@ -7,27 +7,27 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ctkd_cli.runs.spreadsheet import inert, write
-from ctkd_cli.sweep.job import VALIDATION
+from ctkd_cli.tasks.metric import MACRO_F1
 
 if TYPE_CHECKING:
     from ctkd_cli.sweep.job import Job
-
-METRICS = (
-    "alone/macro_f1", "distilled/macro_f1", "gain/macro_f1", "distilled/accuracy", VALIDATION,
-)  # fmt: skip
 
 
 def render(jobs: Sequence[Job]) -> str:
     """Settings as typed and figures in full; an empty cell where there is none."""
     keys = list(dict.fromkeys(key for job in jobs for key in job.settings))
+    name = next((job.metric for job in jobs if job.ended), MACRO_F1).name
+    judged = [f"{what}/{name}" for what in ("alone", "distilled", "gain")]
+    figures = [*judged, "distilled/accuracy", f"distilled/validation_{name}"]
     text = io.StringIO()
-    write(text, [["job", "status", *map(inert, keys), *METRICS, "reason"], *_rows(jobs, keys)])
+    header = ["job", "status", *map(inert, keys), *figures, "reason"]
+    write(text, [header, *_rows(jobs, keys, figures)])
     return text.getvalue()
 
 
-def _rows(jobs: Sequence[Job], keys: Sequence[str]) -> Iterator[list[object]]:
+def _rows(jobs: Sequence[Job], keys: Sequence[str], names: Sequence[str]) -> Iterator[list[object]]:
     for job in jobs:
         settings = (inert(job.settings.get(key, "")) for key in keys)
-        figures = (job.metrics.get(metric, "") for metric in METRICS)
+        figures = (job.metrics.get(name, "") for name in names)
         reason = "; ".join(line.strip() for line in job.reason.splitlines() if line.strip())
         yield [job.name, job.status, *settings, *figures, inert(reason)]

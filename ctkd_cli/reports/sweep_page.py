@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from ctkd_cli.sweep.directory import Sweep
     from ctkd_cli.sweep.shapes import Curve
+    from ctkd_cli.tasks.metric import Metric
 
-GRID = "The distilled student's macro-F1 on target test, means over seeds"
-LINES = "A line per setting, coloured by macro-F1 on {}; lines through one value are fanned out"
+GRID = "The distilled student's {} on target test, means over seeds"
+LINES = "A line per setting, coloured by {} on {}; lines through one value are fanned out"
 
 
 def write(sweep: Sweep) -> None:
     """Write sweep.html and its pictures as PNG files into the sweep's folder."""
-    pictures = _pictures(sweep) | search_plots.pictures(sweep.directory)
+    pictures = _pictures(sweep) | search_plots.pictures(sweep)
     for name, (figure, _) in pictures.items():
         write_atomically(sweep.directory / f"{name}.png", plots.png(figure))
     saved = shapes.saved(sweep)
@@ -39,7 +40,7 @@ def write(sweep: Sweep) -> None:
         answer=words.answer(sweep),
         caution=words.caution(sweep),
         saved=saved,
-        saving=[words.saving(each) for each in saved],
+        saving=[words.saving(each, sweep.metric) for each in saved],
         inf=float("inf"),
         wide="parallel" in pictures,
         pictures=[(data_uri(figure), text) for figure, text in pictures.values()],
@@ -56,17 +57,20 @@ def _pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
     for curve in curves:
         key = re.sub(r"\W+", "_", curve.axis).strip("_")
         name = "curve" if len(curves) == 1 else f"curve_{key}"
-        found[name] = sweep_plots.curve(curve), _of_curve(curve)
+        found[name] = sweep_plots.curve(curve, sweep.metric), _of_curve(curve, sweep.metric)
     if (grid := shapes.grid(sweep)) is not None:
         framed = "; framed: chosen by validation" if grid.chosen is not None else ""
-        found["heat_map"] = sweep_plots.grid(grid), f"{GRID}{framed}"
+        found["heat_map"] = sweep_plots.grid(grid), GRID.format(sweep.metric.title) + framed
     if (lines := shapes.lines(sweep)) is not None:
-        found["parallel"] = sweep_plots.lines(lines), LINES.format(lines.scored)
+        found["parallel"] = (
+            sweep_plots.lines(lines, sweep.metric.title),
+            LINES.format(sweep.metric.title, lines.scored),
+        )
     return found
 
 
-def _of_curve(curve: Curve) -> str:
+def _of_curve(curve: Curve, metric: Metric) -> str:
     others = f"; {printable(curve.others)}" if curve.others else ""
     seeds = len(curve.scores["distilled"])
     spread = "means over seeds with 95% t-intervals" if seeds > 1 else "one seed, no interval"
-    return f"Macro-F1 on target test over {printable(curve.axis)}, {spread}{others}"
+    return f"{metric.title} on target test over {printable(curve.axis)}, {spread}{others}"

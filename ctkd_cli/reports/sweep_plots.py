@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ctkd_cli.sweep.shapes import Axis, Curve, Grid, Lines
+    from ctkd_cli.tasks.metric import Metric
 
 NEXT_TICK = 1.25  # the least factor between two ticks on a logarithmic axis
 SCALE = "viridis"
@@ -29,8 +30,8 @@ FAN = 0.05  # over which lines through the same value are spread, in parts of an
 READABLE = 60  # lines that can be drawn in full strength
 
 
-def curve(found: Curve) -> Figure:
-    """Macro-F1 of the student alone and distilled over one setting, with t-intervals."""
+def curve(found: Curve, metric: Metric) -> Figure:
+    """Scores of the student alone and distilled over one setting, with t-intervals."""
     with mpl.rc_context(STYLE):
         figure, axes = canvas(6.4, 4.0)
         for arm, seeds in found.scores.items():
@@ -51,10 +52,12 @@ def curve(found: Curve) -> Figure:
             axes.set_xticks(apart, [f"{value:.4g}" for value in apart])
             axes.minorticks_off()
         title = "labels spent per class" if found.saved else short(found.axis, TITLE)
+        least, most = metric.bounds
+        span = most - least
         lowest = min(np.min(np.asarray(line.get_ydata(), float)) for line in axes.lines)
         axes.set(
-            title="Macro-F1 on target test", xlabel=title,
-            ylim=(max(0.0, lowest - 0.12), min(1.02, axes.get_ylim()[1])),
+            title=f"{metric.title[0].upper()}{metric.title[1:]} on target test", xlabel=title,
+            ylim=(max(least, lowest - 0.12 * span), min(most + 0.02 * span, axes.get_ylim()[1])),
         )  # fmt: skip
         axes.grid(axis="y", alpha=0.25)
         axes.legend(frameon=False, loc="lower right")
@@ -62,7 +65,7 @@ def curve(found: Curve) -> Figure:
 
 
 def grid(found: Grid) -> Figure:
-    """The distilled student's macro-F1 over two keys; the chosen cell is framed."""
+    """The distilled student's score over two keys; the chosen cell is framed."""
     cells = [["–" if np.isnan(v) else f"{v:.3f}" for v in row] for row in found.cells]
     with mpl.rc_context(STYLE):
         figure, axes = canvas(*heat_size(found.rows, found.columns))
@@ -79,7 +82,7 @@ def grid(found: Grid) -> Figure:
         return figure
 
 
-def lines(found: Lines) -> Figure:
+def lines(found: Lines, title: str) -> Figure:
     """Parallel coordinates: a line per group, the best ones drawn last."""
     n = len(found.axes)
     with mpl.rc_context(STYLE):
@@ -109,7 +112,7 @@ def lines(found: Lines) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(shades, ax=axes, pad=0.02, fraction=0.04)
-        bar.set_label(f"macro-F1, {found.scored}")
+        bar.set_label(f"{title}, {found.scored}")
         bar.outline.set_visible(False)
         return figure
 

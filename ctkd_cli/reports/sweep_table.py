@@ -31,7 +31,11 @@ def show(sweep: Sweep, console: Console | None = None) -> None:
     console = console or Console()
     if sweep.groups:
         console.print()
-        console.print(Text("Macro-F1, means over seeds, gain over the best control", style="bold"))
+        console.print(
+            Text(
+                f"{sweep.metric.title}, means over seeds, gain over the best control", style="bold"
+            )
+        )
         console.print(_table(sweep, console))
         for line in _answers(sweep):
             console.print(line)
@@ -60,7 +64,7 @@ def _show_failures(sweep: Sweep, console: Console) -> None:
 
 def _answers(sweep: Sweep) -> list[Text]:
     if saved := shapes.saved(sweep):
-        return [Text(words.saving(each)) for each in saved]
+        return [Text(words.saving(each, sweep.metric)) for each in saved]
     if len(sweep.groups) < 2:
         return []  # the table says it
     style = "bold" if sweep.best is not None else "yellow"
@@ -94,7 +98,7 @@ def _titles(sweep: Sweep, short: bool, stacked: bool) -> list[str]:
 
 def _row(sweep: Sweep, group: Group, short: bool, stacked: bool) -> list[str]:
     validation = [f"{group.validation:.3f}"] if sweep.has_validation else []
-    means = [f"{group.mean(f'{arm}/macro_f1'):.3f}" for arm in ("alone", "distilled")]
+    means = [f"{group.score(arm):.3f}" for arm in ("alone", "distilled")]
     name, gain, interval = group.name, f"{group.gain.estimate:+.3f}", words.spread(group.gain)
     if short:
         keys = {key: tail for key, tail in shortened(sweep.varied).items() if key in group.settings}

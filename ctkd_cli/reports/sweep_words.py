@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.label_curve import Saved
     from ctkd_cli.evaluation.significance import Interval
     from ctkd_cli.sweep.directory import Sweep
+    from ctkd_cli.tasks.metric import Metric
 
 
 def answer(sweep: Sweep) -> str:
@@ -27,11 +28,12 @@ def answer(sweep: Sweep) -> str:
             "be flattered by the choice. Put a split aside with "
             "target.validation_size=N (examples per class, or a share) and run again."
         )
-    equal = len(sweep.equals) - 1
+    equal, metric = len(sweep.equals) - 1, sweep.metric
     others = f" (tied with {equal} more)" if equal else ""
     return (
-        f"Chosen by validation among {n} settings{others}: {best.name}. Macro-F1 "
-        f"{best.validation:.3f} on validation, {best.mean('distilled/macro_f1'):.3f} on test; gain "
+        f"Chosen by validation among {n} settings{others}: {best.name}. "
+        f"{metric.title[0].upper()}{metric.title[1:]} {best.validation:.3f} on validation, "
+        f"{best.score('distilled'):.3f} on test; gain "
         f"over the best control on test {gained(best.gain)}."
     )
 
@@ -74,9 +76,10 @@ def spread(gain: Interval) -> str:
     return "" if np.isnan(gain.low) else f"{gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def saving(saved: Saved) -> str:
+def saving(saved: Saved, metric: Metric) -> str:
     """What distillation saves at one point of a label curve."""
-    opening = f"{saved.labels:.0f} labels per class, distilled: macro-F1 {saved.score:.3f}; alone "
+    reached = f"{metric.title} {saved.score:.3f}"
+    opening = f"{saved.labels:.0f} labels per class, distilled: {reached}; alone "
     if np.isinf(saved.needed):
         return f"{opening}never gets there on this curve"
     interval = (

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
 
-COLUMNS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "nll": "NLL", "ece": "ECE"}
 STYLES = {
     "helped": "bold green", "hurt": "bold red", "beaten": "bold yellow", "open": "bold yellow"
 }  # fmt: skip
@@ -34,19 +33,48 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
         console.print(Text(verdict.caution, style="dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("arm")
-    for title in COLUMNS.values():
+    columns = columns_of(results)
+    for title in columns.values():
         table.add_column(title, justify="right")
+    best = best_arms(results)
     for arm in in_order_of_interest(results):
         own = " (its own task)" if arm in results.teachers else ""
-        figures = (f"{results.mean(arm, metric):.3f}" for metric in COLUMNS)
         table.add_row(
-            Text(name_of(arm) + own), *figures, style="bold" if arm == "distilled" else ""
+            Text(name_of(arm) + own),
+            *(shown(results, arm, name) for name in columns),
+            style="bold" if arm in best else "",
         )
     console.print(table)
     folder = os.path.relpath(results.directory)
     for what, file in (("report", "report.html"), ("text", "report.txt"), ("student", "student/")):
         console.print(Text(f"{what + ':':<9}{printable(folder)}/{file}"), soft_wrap=True)
     console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
+
+
+def columns_of(results: Results) -> dict[str, str]:
+    """The scores that tables of arms have, with their titles: what the task is judged by first."""
+    scores = next(iter(results.scores["distilled"].values()))
+    others = {"accuracy": "accuracy", "nll": "NLL", "ece": "ECE"}
+    metric = results.metric
+    return {metric.name: metric.title} | {k: title for k, title in others.items() if k in scores}
+
+
+def shown(results: Results, arm: str, score: str) -> str:
+    """An arm's score; a dash where its own task is judged by another."""
+    known = all(score in each for each in results.scores[arm].values())
+    return f"{results.mean(arm, score):.3f}" if known else "–"
+
+
+def best_arms(results: Results) -> list[str]:
+    """The arms of the target task that none does better than, as far as three decimals tell."""
+    metric = results.metric
+    means = {
+        arm: round(results.mean(arm, metric.name), 3)
+        for arm in results.arms
+        if arm not in results.teachers
+    }
+    best = (max if metric.higher_is_better else min)(means.values())
+    return [arm for arm, mean in means.items() if mean == best]
 
 
 def settings_table(

@@ -1,11 +1,11 @@
-"""report.txt: scikit-learn's classification report for every arm, under a header."""
+"""report.txt: a classification report for every arm, under a header."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
 
-from sklearn.metrics import classification_report
+import pyarrow as pa
 
 from ctkd_cli.reports.arm_titles import in_order_of_interest
 from ctkd_cli.reports.findings import brought, hint_judged, ledger, on_top_of_stilts
@@ -88,19 +88,20 @@ def _header(results: Results, verdict: Verdict) -> str:
 
 
 def _each_seed(results: Results, seeds: list[int]) -> list[str]:
-    """Macro-F1 of every arm and seed."""
+    """What the task is judged by, of every arm and seed."""
+    metric = results.metric
     arms = [arm for arm in in_order_of_interest(results) if arm not in results.teachers]
-    widest = max(map(len, arms))
+    widest = max(len(metric.title), *map(len, arms))
     shown = seeds[:8]
     more = f" (the first {len(shown)} of {len(seeds)} seeds)" if len(shown) < len(seeds) else ""
     return [
         "",
-        f"{'macro-F1':<{widest}}    mean"
+        f"{metric.title:<{widest}}    mean"
         + "".join(f"{f'seed {seed}':>8}" for seed in shown)
         + more,
         *(
-            f"{arm:<{widest}}   {results.mean(arm, 'macro_f1'):.3f}"
-            + "".join(f"{results.scores[arm][seed]['macro_f1']:8.3f}" for seed in shown)
+            f"{arm:<{widest}}   {results.mean(arm, metric.name):.3f}"
+            + "".join(f"{results.scores[arm][seed][metric.name]:8.3f}" for seed in shown)
             for arm in arms
         ),
         "",
@@ -143,15 +144,12 @@ def _arm(results: Results, arm: str) -> str:
     """An arm's classification report, all its seeds together."""
     labels, seeds = results.labels(arm), results.seeds(arm)
     task = "its own task, source test" if arm in results.teachers else "target test"
-    tables = [results.rows(arm, seed) for seed in seeds]
-    report = classification_report(
-        [name for rows in tables for name in rows["gold"].to_pylist()],
-        [name for rows in tables for name in rows["predicted"].to_pylist()],
-        labels=labels,
-        target_names=_named(labels),
-        digits=3,
-        zero_division=0,
+    gold, predicted = (
+        pa.concat_arrays(results.rows(arm, seed)[name].combine_chunks() for seed in seeds)
+        for name in ("gold", "predicted")
     )
+    names = dict(zip(labels, _named(labels), strict=True))
+    report = results.kind(arm).report(gold, predicted, names)
     numbers = ", ".join(map(str, seeds))
     title = f"{arm} on {task}, " + (
         f"the answers of seeds {numbers} together" if len(seeds) > 1 else f"seed {numbers}"

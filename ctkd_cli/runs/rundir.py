@@ -65,6 +65,7 @@ class RunDirectory:
         self._notes: list[str] = []
         self._told = 0.0
         self._turn: Turn | None = None
+        self.metric: dict[str, Any] | None = None  # what the run is judged by, once that is known
         self._began = time.time()
         self._write_status("running")
 
@@ -152,6 +153,7 @@ class RunDirectory:
                 "updated": _now(),
                 "seconds": round(time.time() - self._began, 1),
                 **self._progress.as_data(),
+                **({"metric": self.metric} if self.metric else {}),
                 **({"notes": self._notes} if self._notes else {}),
             },
             durable=not running,

@@ -12,6 +12,7 @@ import yaml
 
 from ctkd_cli.runs.rundir import SWEEP_FILE
 from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, of_job, varied
+from ctkd_cli.tasks.metric import MACRO_F1, Metric
 
 MANY = 20  # groups, beyond which the first ones are those that are looked at
 
@@ -65,6 +66,11 @@ class Sweep:
         ]
 
     @property
+    def metric(self) -> Metric:
+        """What the first complete job is judged by."""
+        return self.groups[0].metric if self.groups else MACRO_F1
+
+    @property
     def has_validation(self) -> bool:
         return all(group.validation is not None for group in self.groups)
 
@@ -74,7 +80,7 @@ class Sweep:
         or no validation to make it by. Test has no part in it."""
         if len(self.groups) < 2 or not self.has_validation:
             return None
-        return max(self.groups, key=lambda group: group.validation or 0.0)
+        return max(self.groups, key=lambda group: group.merit)
 
     @property
     def equals(self) -> list[Group]:
@@ -88,7 +94,7 @@ class Sweep:
         validation."""
         if len(self.groups) <= MANY or not self.has_validation:
             return self.groups
-        return sorted(self.groups, key=lambda group: -(group.validation or 0.0))
+        return sorted(self.groups, key=lambda group: -group.merit)
 
     def command(self, job: Job) -> str:
         """Runs one job again by itself, for a shell."""

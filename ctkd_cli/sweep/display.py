@@ -214,9 +214,10 @@ def _left(jobs: Sequence[Sight], waiting: int) -> float | None:
 def outcome(job: Sight) -> str:
     """`complete in 0:12: macro-F1 0.812, gain +0.020`."""
     told = f"{job.status} in {clock(job.seconds)}"
-    if "distilled/macro_f1" in job.metrics:
-        gain = job.metrics.get("gain/macro_f1", float("nan"))
-        return f"{told}: macro-F1 {job.metrics['distilled/macro_f1']:.3f}, gain {gain:+.3f}"
+    metric = job.metric
+    if (score := job.metrics.get(f"distilled/{metric.name}")) is not None:
+        gain = job.metrics.get(f"gain/{metric.name}", float("nan"))
+        return f"{told}: {metric.title} {score:.3f}, gain {gain:+.3f}"
     return f"{told}: {next(iter(job.reason.splitlines()), '')}" if job.reason else told
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from ctkd_cli.evaluation.significance import Interval, possible, t_interval
 from ctkd_cli.runs.rundir import last_word
+from ctkd_cli.tasks.metric import MACRO_F1, Metric, described
 
-VALIDATION = "distilled/validation_macro_f1"  # what settings are chosen by
 NOT_BEGUN = "not begun"
 PRUNED = "pruned"  # by a search, as hopeless
 
@@ -23,24 +23,30 @@ PRUNED = "pruned"  # by a search, as hopeless
 @dataclass(frozen=True)
 class Job:
     """A job, read from its own files. status: complete, failed, interrupted, running; killed when
-    its process is gone; or NOT_BEGUN. overrides: what it was asked for, as typed."""
+    its process is gone; or NOT_BEGUN. overrides: what it was asked for, as typed. metrics: of
+    metrics.json. metric: what it is judged by."""
 
     name: str
     status: str
     reason: str = ""
     overrides: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    metric: Metric = MACRO_F1
 
     @classmethod
     def read(cls, folder: Path) -> Job:
-        status, reason = _status(folder)
+        found = last_word(folder)
+        status, reason = found.get("status", "damaged"), found.get("reason", "")
+        if "status" not in found:
+            reason = "status.json is damaged"
         metrics: dict[str, float] = {}
         if status == "complete":
             try:
                 metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 status, reason = "damaged", "metrics.json is missing or damaged"
-        return cls(folder.name, status, reason, typed(folder), metrics)
+        metric = described(found.get("metric"))
+        return cls(folder.name, status, reason, typed(folder), metrics, metric)
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -57,8 +63,8 @@ class Job:
         return self.status not in ("complete", PRUNED)
 
     def of_seeds(self, arm: str) -> dict[int, float]:
-        """An arm's macro-F1, by seed."""
-        pattern = re.compile(rf"{arm}/seed=(\d+)/macro_f1")
+        """What an arm is judged by, by seed."""
+        pattern = re.compile(rf"{re.escape(arm)}/seed=(\d+)/{re.escape(self.metric.name)}")
         found = ((pattern.fullmatch(key), value) for key, value in self.metrics.items())
         return {int(match[1]): value for match, value in found if match}
 
@@ -71,8 +77,16 @@ class Group:
     name: str
     jobs: tuple[Job, ...]
 
-    def mean(self, metric: str) -> float:
-        return float(np.mean([job.metrics[metric] for job in self.jobs]))
+    @property
+    def metric(self) -> Metric:
+        return self.jobs[0].metric
+
+    def mean(self, figure: str) -> float:
+        return float(np.mean([job.metrics[figure] for job in self.jobs]))
+
+    def score(self, arm: str) -> float:
+        """The mean of what an arm is judged by."""
+        return self.mean(f"{arm}/{self.metric.name}")
 
     def of_seeds(self, arm: str) -> dict[int, float]:
         return {seed: value for job in self.jobs for seed, value in job.of_seeds(arm).items()}
@@ -83,19 +97,27 @@ class Group:
 
     @cached_property
     def validation(self) -> float | None:
-        """Macro-F1 of the distilled student on validation; None when a job has no validation."""
-        if all(VALIDATION in job.metrics for job in self.jobs):
-            return self.mean(VALIDATION)
+        """The distilled student's score on validation; None when a job has no validation."""
+        figure = f"distilled/validation_{self.metric.name}"
+        if all(figure in job.metrics for job in self.jobs):
+            return self.mean(figure)
         return None
+
+    @property
+    def merit(self) -> float:
+        """The same, so that more is better."""
+        return self.metric.merit(self.validation or 0.0)
 
     @cached_property
     def gain(self) -> Interval:
         """Over the best control: a single job's own interval, else Student's t over the jobs."""
         (first, *others) = self.jobs
+        name = f"gain/{self.metric.name}"
         if others:
-            return possible(t_interval([job.metrics["gain/macro_f1"] for job in self.jobs]))
-        low, high = (first.metrics.get(f"gain/macro_f1_{end}", np.nan) for end in ("low", "high"))
-        return Interval(first.metrics["gain/macro_f1"], low, high)
+            gains = [job.metrics[name] for job in self.jobs]
+            return possible(t_interval(gains), self.metric)
+        low, high = (first.metrics.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
+        return Interval(first.metrics[name], low, high)
 
     @property
     def labels_per_class(self) -> float:
@@ -148,11 +170,3 @@ def typed(folder: Path) -> tuple[str, ...]:
     except (OSError, ValueError, yaml.YAMLError):
         return ()
     return tuple(map(str, found)) if isinstance(found, list) else ()
-
-
-def _status(folder: Path) -> tuple[str, str]:
-    """A job's status and the reason for it."""
-    found = last_word(folder)
-    if "status" not in found:
-        return "damaged", "status.json is damaged"
-    return found["status"], found.get("reason", "")

@@ -1,10 +1,10 @@
 """What the groups' scores look like over the settings: a curve for each number that was swept
-over, a grid over two keys, lines over three and more. All scores are macro-F1 on target test."""
+over, a grid over two keys, lines over three and more. All scores are of target test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +15,16 @@ from ctkd_cli.sweep.job import named, varied
 if TYPE_CHECKING:
     from ctkd_cli.sweep.directory import Sweep
     from ctkd_cli.sweep.job import Group
+    from ctkd_cli.tasks.metric import Metric
 
 LABELS = "target.labels_per_class"  # a sweep over it is a label curve
 WIDE = 8  # a range of numbers over which a logarithmic axis reads better
 TICKS = 8  # values of an axis that are all named
-SCORE = "distilled/macro_f1"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Macro-F1 over one setting. axis: its key; at: its values, rising; scores: by arm, then seed.
+    """Scores over one setting. axis: its key; at: its values, rising; scores: by arm, then seed.
     others: what the other keys are meanwhile, in words. saved: with labels on the axis, what
     distillation saves."""
 
@@ -37,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Grid:
-    """The distilled student's macro-F1 over two keys: cells [rows, columns], NaN where nothing was
+    """The distilled student's score over two keys: cells [rows, columns], NaN where nothing was
     run. chosen: the place of the best by validation."""
 
     keys: tuple[str, str]
@@ -96,7 +96,7 @@ def grid(sweep: Sweep) -> Grid | None:
             rows.index(group.settings.get(down, "")),
             columns.index(group.settings.get(across, "")),
         )
-        cells[place] = group.mean(SCORE)
+        cells[place] = group.score("distilled")
         if group is sweep.best:
             chosen = place
     return Grid((down, across), tuple(rows), tuple(columns), cells, chosen)
@@ -109,12 +109,12 @@ def lines(sweep: Sweep) -> Lines | None:
     if len(keys) < 3:
         return None
     axes = [_axis(key, [group.settings.get(key, "") for group in groups]) for key in keys]
-    tested = [group.mean(SCORE) for group in groups]
+    tested = [group.score("distilled") for group in groups]
     scores, scored = tested, "test"
     if sweep.has_validation:
         scores, scored = [group.validation or 0.0 for group in groups], "validation"
-        axes.append(_score_axis("macro-F1, validation", scores))
-    axes.append(_score_axis("macro-F1, test", tested))
+        axes.append(_score_axis(f"{sweep.metric.title}, validation", scores))
+    axes.append(_score_axis(f"{sweep.metric.title}, test", tested))
     chosen = groups.index(sweep.best) if sweep.best is not None else None
     return Lines(tuple(axes), tuple(scores), scored, chosen)
 
@@ -162,8 +162,20 @@ def _through(groups: Sequence[Group], axis: str, others: str) -> Curve | None:
         for arm, points_ in of_seeds.items()
     }
     counts = axis == LABELS and not others
-    saved = labels_saved(at, scores["alone"], scores["distilled"]) if counts else []
+    saved = _saved(at, scores, groups[0].metric) if counts else []
     return Curve(axis, at, scores, others, tuple(saved))
+
+
+def _saved(
+    at: Sequence[float], scores: Mapping[str, Mapping[int, Sequence[float]]], metric: Metric
+) -> list[Saved]:
+    """What distillation saves of labels, in scores as they are."""
+    alone, distilled = (
+        {seed: [metric.merit(score) for score in each] for seed, each in scores[arm].items()}
+        for arm in ("alone", "distilled")
+    )
+    found = labels_saved(at, alone, distilled)
+    return [replace(each, score=metric.merit(each.score)) for each in found]
 
 
 def _value(axis: str, typed: str, groups: Sequence[Group]) -> float:

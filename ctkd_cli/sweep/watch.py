@@ -12,6 +12,7 @@ from typing import Any
 
 from ctkd_cli.runs.rundir import last_word, metrics_of
 from ctkd_cli.sweep.job import of_job, settings, shortened, typed, varied
+from ctkd_cli.tasks.metric import MACRO_F1, Metric, described
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Sight:
     total: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    metric: Metric = MACRO_F1
     left: float | None = None
     at_least: bool = True
     silent: float = 0.0
@@ -112,6 +114,7 @@ def _sight(folder: Path, status: Mapping[str, Any], silent: float) -> Sight:
         figures=progress.get("figures", {}),
         left=progress.get("left"),
         metrics=metrics_of(folder) if status.get("status") == "complete" else {},
+        metric=described(status.get("metric")),
         silent=silent,
         notes=tuple(status.get("notes", ())),
     )

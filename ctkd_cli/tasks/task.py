@@ -142,6 +142,7 @@ class _Loader:
             )
             for part, table in raw.items()
         }
+        self.notes += [f"{part}: {each.note}" for part, each in columns.items() if each.note]
         for part in ("validation", "test"):
             if part in raw and not columns[part].names:
                 self.notes.append(f"the data's own {part} split is not used: it has no labels")
@@ -267,6 +268,16 @@ class _Loader:
         if split.groups is None or isinstance(amount, int):
             return draw(split.labels, self.classes, amount, generator)
         labelled = np.flatnonzero(split.labels.labelled)
+        if amount and len(set(split.groups.select(labelled))) < 2:
+            raise InputError(
+                Problem(
+                    "all labelled examples belong together, and cannot be parted",
+                    where=f"{self.settings.role}.group",
+                    got=f"{self.settings.group}: one group of {len(labelled)} examples",
+                    allowed="two groups at least, so that some examples can be held out",
+                    remedy=f"{self.settings.role}.group=null, or a test and a validation file",
+                )
+            )
         return np.asarray(labelled[draw_groups(split.groups.select(labelled), amount, generator)])
 
     def _drop_duplicates(self, train: Split, test: Split) -> Split:

@@ -27,6 +27,6 @@ class Training(Frozen):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     select: Literal["last", "best"] = Field(
-        "last", description="keep the last weights, or the best macro-F1 on validation"
+        "last", description="keep the last weights, or those that score best on validation"
     )
     evaluations: Positive = Field(5, description="how often validation is read when select=best")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ctkd_cli.runs.rundir import Event, Stage
     from ctkd_cli.runtime.devices import Device
     from ctkd_cli.tasks.kinds.base import Encoded
+    from ctkd_cli.tasks.metric import Metric
     from ctkd_cli.tasks.positions import Labels
     from ctkd_cli.training.checkpoints import Checkpoints
     from ctkd_cli.training.settings import Training
@@ -85,8 +86,9 @@ def fit(
     objective: nn.Module = Objective(loaded, data.distillation, training.label_smoothing)
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
+    metric = loaded.kind.metric(data.names)
     selects = data.validation is not None and training.select == "best"
-    arguments = _arguments(training, device, seed, len(plan), selects)
+    arguments = _arguments(training, device, seed, len(plan), metric, selects)
     with (
         stage.remembered() as events,
         restricted(model, data.tokens(loaded)),
@@ -276,9 +278,10 @@ class _Reporter(TrainerCallback):  # type: ignore[misc]
 
 
 def _arguments(
-    training: Training, device: Device, seed: int, steps: int, selecting: bool
+    training: Training, device: Device, seed: int, steps: int, metric: Metric, selecting: bool
 ) -> TrainingArguments:
-    """Our settings in the Trainer's words. selecting: the best weights on validation are kept."""
+    """Our settings in the Trainer's words. selecting: the weights that are best by the metric on
+    validation are kept."""
     every = max(1, steps // training.evaluations)
     arguments = TrainingArguments(
         max_steps=steps,
@@ -299,8 +302,8 @@ def _arguments(
         save_total_limit=1,
         save_only_model=True,
         load_best_model_at_end=selecting,
-        metric_for_best_model="macro_f1" if selecting else None,
-        greater_is_better=True if selecting else None,
+        metric_for_best_model=metric.name if selecting else None,
+        greater_is_better=metric.higher_is_better if selecting else None,
         logging_strategy="no",
         log_level_replica="error",
         report_to="none",

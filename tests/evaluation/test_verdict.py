@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
+from teachers import counts
 
 from ctkd_cli.evaluation.significance import bootstrap_gain, gain
 from ctkd_cli.evaluation.verdict import reach
+from ctkd_cli.tasks.metric import MACRO_F1
 
 GOLD = np.arange(60) % 2
 
@@ -26,9 +28,12 @@ def results(**mistakes: list[int]) -> Any:
     said = {arm: np.stack([wrong_on(n) for n in each]) for arm, each in mistakes.items()}
     return SimpleNamespace(
         controls=[arm for arm in said if arm not in ("teacher", "distilled")],
-        labels=lambda arm: ["a", "b"],
-        gold_rows=lambda arm: GOLD,
+        metric=MACRO_F1,
+        several=False,
+        groups=lambda: None,
+        gold_rows=lambda: GOLD,
         predicted_rows=said.__getitem__,
+        statistics=lambda arm: counts(GOLD, said[arm], 2),
         mean=lambda arm, metric: float(
             np.mean([f1_score(GOLD, row, average="macro") for row in said[arm]])
         ),
@@ -106,7 +111,7 @@ def test_several_seeds_agree_with_a_plain_hierarchical_bootstrap() -> None:
                 ]
             )
         )
-    ours = bootstrap_gain(gold, first, second, 2)
+    ours = bootstrap_gain(MACRO_F1, counts(gold, first, 2), counts(gold, second, 2))
     assert (ours.low, ours.high) == pytest.approx(np.percentile(gains, [2.5, 97.5]), abs=0.025)
 
 
@@ -120,7 +125,7 @@ def test_without_a_true_gain_few_claims_are_made_where_seeds_differ(n_seeds: int
         gold = generator.integers(0, 2, n)
         accuracy = np.clip(generator.normal(0.85, 0.04, (2, n_seeds)), 0.5, 0.99)
         arms = [noisy(gold, row, generator) for row in accuracy]
-        claims += gain(gold, *arms, 2, resamples=200).low > 0
+        claims += gain(MACRO_F1, *(counts(gold, arm, 2) for arm in arms), resamples=200).low > 0
     assert claims / 200 <= 0.07
 
 
@@ -129,11 +134,11 @@ def test_several_seeds_need_the_bootstrap_and_students_t() -> None:
     second = np.stack([wrong_on(12), wrong_on(24)])
     first = np.stack([wrong_on(6), wrong_on(6)])
     low, high = stats.ttest_1samp([6 / 60, 18 / 60], 0).confidence_interval(0.95)
-    found = gain(GOLD, first, second, 2)
+    found = gain(MACRO_F1, counts(GOLD, first, 2), counts(GOLD, second, 2))
     assert found.estimate == pytest.approx(0.2)
     assert found.low == pytest.approx(max(low, -1))
     assert found.high == pytest.approx(min(high, 1))
-    assert bootstrap_gain(GOLD, first, second, 2).low > 0
+    assert bootstrap_gain(MACRO_F1, counts(GOLD, first, 2), counts(GOLD, second, 2)).low > 0
 
 
 def test_a_true_gain_is_seen() -> None:
@@ -143,5 +148,7 @@ def test_a_true_gain_is_seen() -> None:
     for _ in range(100):
         first = noisy(gold, np.clip(generator.normal(0.95, 0.015, 5), 0, 1), generator)
         second = noisy(gold, np.clip(generator.normal(0.87, 0.04, 5), 0, 1), generator)
-        claims += gain(gold, first, second, 2, resamples=200).low > 0
+        claims += (
+            gain(MACRO_F1, counts(gold, first, 2), counts(gold, second, 2), resamples=200).low > 0
+        )
     assert claims >= 70

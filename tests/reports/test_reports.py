@@ -98,7 +98,8 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     )
     config = {
         "name": "<i>name</i>", "lambda": 0.5, "seed": 1, "loss": {"name": "mapped_kl"},
-        "bridge": {"name": "leep"}, "schedule": {"name": "constant"},
+        "bridge": {"name": "leep"}, "schedule": {"name": "constant"}, "source": {"kind": "text"},
+        "target": {"kind": "text"}, "teacher": {"seed": 0},
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "overrides.yaml").write_text(yaml.safe_dump(["name=$(rm -rf x)"]))

@@ -12,8 +12,10 @@ from rich.console import Console
 from ctkd_cli.evaluation.significance import Interval
 from ctkd_cli.evaluation.verdict import Verdict
 from ctkd_cli.reports.arm_titles import name_of
-from ctkd_cli.reports.terminal import print_summary
+from ctkd_cli.reports.terminal import best_arms, print_summary
+from ctkd_cli.tasks.metric import MACRO_F1
 
+FIGURES = ("macro_f1", "accuracy", "nll", "ece")
 CONTROLS = ["alone", "stilts", "generic_teacher", "random_teacher", "shuffled_teacher", "probe"]
 
 
@@ -26,6 +28,11 @@ def shown(seeds: list[int], overrides: list[str]) -> list[str]:
         without={},
         seeds=lambda arm: seeds,
         mean=lambda arm, metric: 0.875,
+        metric=MACRO_F1,
+        scores={
+            arm: {seed: dict.fromkeys(FIGURES, 0.875) for seed in seeds}
+            for arm in ("teacher", *CONTROLS, "distilled")
+        },
         overrides=overrides,
         command=lambda *words: " ".join(["ctkd", "run", *words]),
         directory=Path("outputs/run"),
@@ -54,3 +61,12 @@ def test_one_seed_leads_to_five_and_five_to_predictions() -> None:
     assert one[-1].split(maxsplit=1) == ["next:", "ctkd run lambda=1 seed=1 seeds=5"]
     five = shown([1, 2, 3, 4, 5], [])
     assert five[-1].split(maxsplit=1) == ["next:", "ctkd predict outputs/run FILE"]
+
+
+def test_bold_marks_the_best_and_its_ties() -> None:
+    means = {"teacher": 0.99, "alone": 0.9004, "probe": 0.9001, "distilled": 0.88}
+    results: Any = SimpleNamespace(
+        arms=list(means), teachers={"teacher": {}}, metric=MACRO_F1,
+        mean=lambda arm, name: means[arm],
+    )  # fmt: skip
+    assert best_arms(results) == ["alone", "probe"]

@@ -11,6 +11,7 @@ from made import job, scored
 from ctkd_cli.reports import sweep_plots
 from ctkd_cli.sweep import shapes
 from ctkd_cli.sweep.directory import Sweep
+from ctkd_cli.tasks.metric import MACRO_F1
 
 
 def four(folder: Path, validated: bool = True) -> Sweep:
@@ -49,7 +50,7 @@ def test_without_a_choice_it_is_the_mean_over_them(tmp_path: Path) -> None:
 def test_the_picture_has_the_intervals_over_seeds(tmp_path: Path) -> None:
     """.49 and .51: mean .5, half of the interval t(.975, 1) * .01 = .127."""
     (found,) = shapes.curves(four(tmp_path))
-    (axes,) = sweep_plots.curve(found).axes
+    (axes,) = sweep_plots.curve(found, MACRO_F1).axes
     distilled = next(line for line in axes.lines if line.get_label() == "student distilled")
     np.testing.assert_allclose(distilled.get_ydata(), [0.5, 0.6, 0.7])
     band = axes.collections[1].get_paths()[0].vertices
@@ -128,7 +129,7 @@ def test_axes_of_parallel_coordinates(tmp_path: Path) -> None:
     )  # fmt: skip
     assert found.scores == pytest.approx((0.8, 0.7, 0.6))
     assert (found.scored, found.chosen) == ("validation", 0)
-    axes = sweep_plots.lines(found).axes[0]
+    axes = sweep_plots.lines(found, "macro-F1").axes[0]
     chosen = next(line for line in axes.lines if line.get_label() == "chosen")
     assert list(chosen.get_ydata()) == pytest.approx([0, 0, 0, 1, 0])
     assert len(axes.lines) == 3 + 1 + 5  # groups, the chosen one once more, axes
@@ -140,7 +141,7 @@ def test_lines_through_one_value_are_fanned_out_by_their_score(tmp_path: Path) -
         job(tmp_path, number, typed, (0.5, score))
     found = shapes.lines(Sweep(tmp_path))
     assert found is not None
-    drawn = sweep_plots.lines(found).axes[0].lines[:3]  # the worst first
+    drawn = sweep_plots.lines(found, "macro-F1").axes[0].lines[:3]  # the worst first
     heights = [line.get_ydata()[1] for line in drawn]  # of c: 1, 0, 0
     assert heights == pytest.approx([1, -0.025, 0.025])
 
@@ -154,4 +155,4 @@ def test_values_that_are_the_same_number_and_empty_ones(
     sweep = Sweep(tmp_path)
     lines = shapes.lines(sweep)
     assert lines is not None
-    sweep_plots.lines(lines)
+    sweep_plots.lines(lines, "macro-F1")

@@ -1,6 +1,6 @@
 """The search for good settings: `hydra/sweeper=optuna`, on current Optuna by ask and tell.
 
-Settings are chosen by `distilled/validation_macro_f1`, on validation only: a test set that settings
+Settings are chosen by what the task is judged by, on validation only: a test set that settings
 were chosen on tells nothing any more.
 """
 
@@ -10,9 +10,9 @@ from importlib.util import find_spec
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.sweep.launchers.base import add_plugin
-from ctkd_cli.sweep.search.sweeper import NAME, OBJECTIVE, OptunaSweeper, SearchSettings
+from ctkd_cli.sweep.search.sweeper import NAME, OptunaSweeper, SearchSettings, objective
 
-__all__ = ["NAME", "OBJECTIVE", "register", "require"]
+__all__ = ["NAME", "objective", "register", "require"]
 
 
 def register() -> None:

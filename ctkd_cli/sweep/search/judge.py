@@ -11,6 +11,7 @@ import numpy as np
 
 from ctkd_cli.runs.pruning import Pruned, heard_by
 from ctkd_cli.sweep.search.study import open_study
+from ctkd_cli.tasks.metric import MACRO_F1, described
 
 
 @contextmanager
@@ -32,18 +33,23 @@ class Judge:
     def __init__(self, trial: Any, seeds: int) -> None:
         self._trial = trial
         self._seeds = seeds
+        self._metric = MACRO_F1
         self._ended: list[float] = []  # scores of the seeds that are done
         self._reports = 0
         self._reported = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
 
     def __call__(self, line: Mapping[str, Any]) -> None:
+        if line["event"] == "facts" and line.get("role") == "target":
+            self._metric = described(line["metric"])
         if line.get("arm") != "distilled" or line["event"] not in ("validated", "validation"):
             return
-        score = float(np.mean([*self._ended, line["macro_f1"]]))
+        now = self._metric.merit(line[self._metric.name])
+        score = float(np.mean([*self._ended, now]))
         if line["event"] == "validation":
-            self._ended.append(line["macro_f1"])
+            self._ended.append(now)
         step, self._reports = self._reports, self._reports + 1
         if step not in self._reported:  # by an attempt before, which was interrupted
             self._trial.report(score, step)
         if len(self._ended) < self._seeds and self._trial.should_prune():
-            raise Pruned(f"validation macro-F1 {score:.3f} is below the median of other trials")
+            title, told = self._metric.title, self._metric.merit(score)
+            raise Pruned(f"validation {title} {told:.3f} is worse than the median of other trials")

@@ -7,7 +7,6 @@ settings, in the same directory.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,8 +19,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from ctkd_cli.runs.rundir import status_of
+from ctkd_cli.runs.rundir import metrics_of, status_of
 from ctkd_cli.sweep.launchers.base import PLUGINS
+from ctkd_cli.tasks.metric import described
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ctkd_cli.sweep.search.space import Space
 
 NAME = "optuna"
-OBJECTIVE = "distilled/validation_macro_f1"  # maximised; a mean over the run's seeds
 
 
 @dataclass
@@ -119,6 +118,14 @@ class OptunaSweeper(Sweeper):
             yield number, [*space.fixed, *(each.suggest(trial) for each in space.dimensions)]
 
 
+def objective(directory: Path) -> float:
+    """What is maximised: the distilled student's score on validation, a mean over the run's seeds,
+    of a complete run; NaN without validation. Where less is better, it is negated."""
+    metric = described(status_of(directory).get("metric"))
+    found = metrics_of(directory).get(f"distilled/validation_{metric.name}", float("nan"))
+    return metric.merit(found)
+
+
 def _tell(study: Study, number: int, directory: Path) -> None:
     from optuna.trial import TrialState
 
@@ -126,8 +133,7 @@ def _tell(study: Study, number: int, directory: Path) -> None:
     if status == "pruned":
         study.tell(number, state=TrialState.PRUNED)
     elif status == "complete":
-        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
-        study.tell(number, metrics[OBJECTIVE])
+        study.tell(number, objective(directory))
 
 
 def _consecutive(numbers: Sequence[int]) -> list[list[int]]:

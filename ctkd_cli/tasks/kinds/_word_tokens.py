@@ -18,8 +18,8 @@ def tokenised(
 ) -> Ragged:
     """A row per sentence, read as its words with blanks between them.
 
-    `input_ids`: its tokens, window after window where it is longer than `limit` tokens, special ones
-    among them; all windows but the last are `limit` long and share `stride` tokens with the next.
+    `input_ids`: its tokens, special ones among them, window after window where it is longer than
+    `limit` tokens; all but the last are `limit` long and share `stride` tokens with the next.
     `position`: at the first token of each word its number, from 1, in the window where most is
     around it; 0 elsewhere.
     """

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ctkd_cli.data._labels import Column, label_column
-from ctkd_cli.runtime.lazy import torch
+from ctkd_cli.runtime.lazy import pa, pc, special, torch
 from ctkd_cli.settings.component import Component
+from ctkd_cli.tasks.metric import MACRO_F1, Metric, class_counts
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+    from ctkd_cli.tasks.positions import Labels
+
 Row = Mapping[str, Any]
 BATCH = 1_000  # rows of a table that are Python objects at one time
+SURE = "p(predicted)"  # how sure an answer with several positions is at each
 DIGEST = 8  # bytes: among a million examples, two share one with a chance of 3e-8
 
 
@@ -128,6 +132,65 @@ class Kind(Component):
         StudentOutputs. Positions that the input decides are so already."""
         return heard
 
+    def metric(self, labels: Sequence[str]) -> Metric:
+        """What it is judged by."""
+        return MACRO_F1
+
+    def gold(self, labels: Labels, names: Sequence[str]) -> pa.Array:
+        """The right answers, one for each of N examples, as predictions.parquet keeps them: a label
+        or, where examples have several positions, a list of them, null where there is none."""
+        return listed(labels.values, labels.offsets, names)
+
+    def answer(
+        self, logits: np.ndarray, offsets: np.ndarray | None, names: Sequence[str]
+    ) -> dict[str, pa.Array]:
+        """A model's answers, one for each of N examples, as predictions.parquet keeps them, under
+        `predicted`, and how sure it is: a column p(LABEL) for each label or, where examples have
+        several positions, a list with that of the predicted label. logits: [S, K]."""
+        probabilities = special.softmax(logits.astype(np.float64), axis=1)
+        best = probabilities.argmax(axis=1)
+        predicted = {"predicted": listed(best, offsets, names)}
+        if offsets is None:
+            each = {f"p({name})": pa.array(probabilities[:, k]) for k, name in enumerate(names)}
+            return predicted | each
+        sure = probabilities[np.arange(len(best)), best]
+        lists = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(sure))
+        return predicted | {SURE: lists}
+
+    def statistics(self, gold: pa.Array, predicted: pa.Array, names: Sequence[str]) -> np.ndarray:
+        """[N, C], what the metric counts in each of N examples; sums over examples are what it
+        scores. By default the gold, predicted and correct positions of each label."""
+        (codes, offsets), (said, _) = codes_of(gold, names), codes_of(predicted, names)
+        counts = class_counts(codes, said, len(names))
+        if offsets is None:
+            return counts
+        starts = np.minimum(offsets[:-1], max(0, len(counts) - 1))
+        summed = np.add.reduceat(counts, starts, axis=0) if len(counts) else counts
+        return np.asarray(summed * (np.diff(offsets) > 0)[:, None])
+
+    def report(self, gold: pa.Array, predicted: pa.Array, names: Mapping[str, str]) -> str:
+        """The table of report.txt: scikit-learn's classification report over all positions with a
+        label. names: of the labels, in their order, each as it is shown."""
+        from sklearn.metrics import classification_report
+
+        (codes, _), (said, _) = codes_of(gold, [*names]), codes_of(predicted, [*names])
+        known = codes >= 0
+        table: str = classification_report(
+            codes[known], said[known], labels=range(len(names)),
+            target_names=[*names.values()], digits=3, zero_division=0,
+        )  # fmt: skip
+        return table
+
+    def errors(self, row: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+        """How an example that was answered wrongly is shown: what is right (`gold`) and what each
+        arm said, as text or as pieces of text, each with what it is said to be. row: of
+        predictions.parquet; said: the `predicted` of each arm."""
+        found = {"gold": row["gold"], **said}
+        return {
+            name: " ".join(map(str, answer)) if isinstance(answer, list) else answer
+            for name, answer in found.items()
+        }
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         """The ids that batches of a split can hold, sorted; None where inputs are no tokens."""
         return None
@@ -174,6 +237,27 @@ class Kind(Component):
     @abstractmethod
     def read_inputs(self, path: Path | None) -> Dataset:
         """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin."""
+
+
+def listed(codes: np.ndarray, offsets: np.ndarray | None, names: Sequence[str]) -> pa.Array:
+    """Names of label indices [S], null for -1; as lists where offsets [N + 1] tell examples
+    apart."""
+    known = pa.array(codes, mask=codes < 0)
+    flat = pa.DictionaryArray.from_arrays(known.cast(pa.int32()), pa.array(names)).cast(pa.string())
+    return flat if offsets is None else pa.LargeListArray.from_arrays(pa.array(offsets), flat)
+
+
+def codes_of(answers: pa.Array, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """What `listed` has made: label indices [S], -1 for null, and offsets. A name that is none of
+    these is an error."""
+    offsets = None
+    if pa.types.is_list(answers.type) or pa.types.is_large_list(answers.type):
+        counts = np.asarray(pc.fill_null(pc.list_value_length(answers), 0), np.int64)
+        offsets, answers = np.concatenate([[0], np.cumsum(counts)]), answers.flatten()
+    found = pc.index_in(answers, value_set=pa.array(names, answers.type))
+    if found.null_count > answers.null_count:
+        raise ValueError("an answer is none of the task's labels")
+    return np.asarray(pc.fill_null(found, -1), np.int64), offsets
 
 
 def batches(inputs: Dataset) -> Iterator[Mapping[str, list[Any]]]:

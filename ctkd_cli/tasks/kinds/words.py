@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,15 +14,22 @@ from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.data._labels import Column, label_lists
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import pa, pc, torch
-from ctkd_cli.tasks import tags
+from ctkd_cli.tasks import entities, tags
+from ctkd_cli.tasks.entities import ENTITY_F1
 from ctkd_cli.tasks.kinds._ragged import Ragged
 from ctkd_cli.tasks.kinds._tokens import identity, padded, used
+from ctkd_cli.tasks.kinds._word_inputs import marked, read_words
 from ctkd_cli.tasks.kinds._word_tokens import tokenised, windows
-from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row
+from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, codes_of
+from ctkd_cli.tasks.metric import Metric
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+MEANT = {
+    "type": "of another type", "boundary": "with other words", "both": "with both wrong",
+    "missed": "missed", "spurious": "where none is",
+}  # fmt: skip
 PIECE = 2_000  # sentences that are tokenised at a time
 TOKENS_PER_WORD = 1.5  # punctuation counts as words here; close enough for an estimate
 
@@ -85,16 +94,61 @@ class Words(Kind):
                     allowed="a tag for each word",
                 )
             )
-        if self._spans(found.names):
-            return tags.as_iob2(found)
-        return Column(found.names, found.codes)
+        if not self._spans(found.names):
+            return Column(found.names, found.codes)
+        read = tags.as_iob2(found.names, found.codes, offsets)
+        note = (
+            f"{read.broken} tags do not follow their scheme and begin an entity"
+            if read.broken
+            else ""
+        )
+        return Column(read.names, read.codes, note)
 
     def counted(self, labels: Sequence[str]) -> np.ndarray:
         """An entity counts where it begins; where every word is something, each label counts."""
         if not self._spans(labels):
             return np.arange(len(labels))
         types = tags.types(labels)
-        return np.array([types.index(t[2:]) if t.startswith("B-") else -1 for t in labels])
+        return np.array([types.index(tag[2:]) if tag.startswith("B-") else -1 for tag in labels])
+
+    def metric(self, labels: Sequence[str]) -> Metric:
+        """Of entities their F1, micro; of tags that stand for themselves macro-F1."""
+        return ENTITY_F1 if self._spans(labels) else super().metric(labels)
+
+    def statistics(self, gold: pa.Array, predicted: pa.Array, names: Sequence[str]) -> np.ndarray:
+        if not self._spans(names):
+            return super().statistics(gold, predicted, names)
+        (codes, offsets), (said, _) = codes_of(gold, names), codes_of(predicted, names)
+        assert offsets is not None
+        return entities.statistics(names, codes, said, offsets)
+
+    def report(self, gold: pa.Array, predicted: pa.Array, names: Mapping[str, str]) -> str:
+        """Of entities seqeval's report, with errors by sort; of other tags scikit-learn's."""
+        if not self._spans([*names]):
+            return super().report(gold, predicted, names)
+        from seqeval.metrics import classification_report
+
+        labels = [*names]
+        (codes, offsets), (said, _) = codes_of(gold, labels), codes_of(predicted, labels)
+        assert offsets is not None
+        known = [[tag or "O" for tag in each] for each in gold.to_pylist()]
+        answers = [
+            [tag if right is not None else "O" for tag, right in zip(*pair, strict=True)]
+            for pair in zip(predicted.to_pylist(), gold.to_pylist(), strict=True)
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of types that nobody predicts
+            table = classification_report(known, answers, digits=3, zero_division=0)
+        sorts = entities.errors(labels, codes, said, offsets)
+        told = ", ".join(f"{n} {MEANT[sort]}" for sort, n in sorts.items() if n) or "none"
+        return f"{table}\nwrong entities: {told}"
+
+    def errors(self, row: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+        """The sentence of each arm with its entities, or tags, marked."""
+        words = row["input"].split(" ")
+        found = {"gold": row["gold"], **said}
+        spans = self._spans(sorted({tag for each in found.values() for tag in each if tag}))
+        return {name: marked(words, answer, spans) for name, answer in found.items()}
 
     def parts(self, labels: Sequence[str]) -> list[tuple[str, str]]:
         if not self._spans(labels):
@@ -144,13 +198,16 @@ class Words(Kind):
         return Batch(tensors, where)
 
     def sizes(self, inputs: Dataset) -> list[int]:
-        return np.diff(self.offsets(inputs)).tolist()
+        return [*map(int, np.diff(self.offsets(inputs)))]
 
     def units(self, inputs: Dataset) -> list[float]:
         return [TOKENS_PER_WORD * words + 2.0 for words in self.sizes(inputs)]
 
     def show(self, row: Row) -> str:
         return " ".join(row["words"])
+
+    def read_inputs(self, path: Path | None) -> Dataset:
+        return read_words(path, self.words)
 
     def key(self, row: Row) -> str:
         return "\0".join(word.casefold() for word in row["words"])
