@@ -26,9 +26,9 @@ def final_linear(model: PreTrainedModel) -> nn.Linear:
     return matching[-1]
 
 
-def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Run a classifier: logits [S, K] and features [S, d], at the positions that the batch names or
-    once for each example.
+    once for each example; and all that its head has read.
 
     A causal model's head sees every token; where it answers once, its feature is pooled where its
     logits are, at the last real token.
@@ -41,11 +41,11 @@ def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, T
         logits: Tensor = model(**batch.inputs).logits
     finally:
         hook.remove()
-    features = caught[-1]
+    read = features = caught[-1]
     if batch.where is not None:
-        return logits.flatten(0, -2)[batch.where], features.flatten(0, -2)[batch.where]
+        return logits.flatten(0, -2)[batch.where], read.flatten(0, -2)[batch.where], read
     if features.dim() == 3:  # [B, T, d]
         positions = torch.arange(features.shape[1], device=features.device)
         last = (batch.inputs["attention_mask"] * positions).argmax(dim=1)
         features = features[torch.arange(len(features), device=features.device), last]
-    return logits, features
+    return logits, features, read

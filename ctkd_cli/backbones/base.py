@@ -30,10 +30,12 @@ class ModelSize:
 @dataclass(frozen=True)
 class Outputs:
     """What a model says at S positions. logits: [S, K]. features: [S, d], the input of its head;
-    None for a model that has none."""
+    None for a model that has none. read: that input as the head has read it, of which logits and
+    features are made: gradients are measured there."""
 
     logits: Tensor
     features: Tensor | None
+    read: Tensor | None = None
 
 
 class Backbone(Component):

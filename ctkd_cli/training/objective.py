@@ -81,7 +81,8 @@ class Objective(nn.Module):
             figures = {"loss": ce + lambda_ * kd}
         figures |= {"ce": ce, "kd": kd} | self._named("kd", kds)
         if measure and training:
-            shares = gradient_shares(features, ce, [lambda_ * kd for kd in kds])
+            where_read = own.features if own.read is None else own.read
+            shares = gradient_shares(where_read, ce, [lambda_ * kd for kd in kds])
             figures |= {"kd_share": torch.stack(shares).sum()} | self._named("kd_share", shares)
         return figures
 
