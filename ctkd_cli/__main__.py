@@ -28,7 +28,7 @@ from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
 from ctkd_cli.errors import CtkdError, InputError
 from ctkd_cli.runs.printable import printable_lines
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, waiting
 from ctkd_cli.settings.credentials import redacted
 
 PATIENCE = 10.0  # seconds; torchrun ends all processes when one has ended
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
         words.insert(0, "run")
     parallel.quiet()
+    waiting.asleep()
     try:
         # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
         code = app(words, standalone_mode=False, prog_name="ctkd")

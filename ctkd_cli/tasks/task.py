@@ -19,10 +19,10 @@ from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.settings.component import Frozen
 from ctkd_cli.tasks import coverage
-from ctkd_cli.tasks.coverage import counted
 from ctkd_cli.tasks.draws import draw, draw_groups
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
+from ctkd_cli.tasks.scarcity import coarse_test, counted
 from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ class _Loader:
         train = self._limit(self._hide_labels(train))
         validation, test = self._limit(validation), self._limit(test)
         self.notes += coverage.require(settings, labels, (train, validation, test), self.notes)
+        self.notes += coarse_test(settings, test, held_out="test" not in raw)
         return Task(
             settings=settings,
             labels=labels,
