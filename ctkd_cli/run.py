@@ -57,6 +57,7 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
+        record.outlook(rundir, experiment, taught, targets[0])
         pool = partial(target_pool, *targets)
         memory.give_back()
         teachers = ask_teachers(experiment, taught, pool(), rundir)

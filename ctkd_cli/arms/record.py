@@ -11,8 +11,10 @@ from ctkd_cli.distillation.bridges.base import stacked
 from ctkd_cli.distillation.terms import hint_of
 from ctkd_cli.evaluation import metrics
 from ctkd_cli.evaluation.calibration import fit_temperature
+from ctkd_cli.preflight.estimate import estimate
 from ctkd_cli.runs import environment
 from ctkd_cli.runs.rundir import RunDirectory, write_atomically
+from ctkd_cli.runtime import devices
 from ctkd_cli.settings.config_files import user_config_dir
 from ctkd_cli.tasks.positions import UNLABELLED
 
@@ -86,10 +88,21 @@ def bridge(rundir: RunDirectory, bridged: BridgedKnowledge) -> None:
         rundir.note(f"target labels that no source label leads to: {', '.join(unreached)}")
 
 
+def outlook(
+    rundir: RunDirectory, experiment: Experiment, sources: Mapping[str, Task], target: Task
+) -> None:
+    """How long it will take; only of CPUs is that known beforehand."""
+    if devices.resolve(experiment.device).type == "cpu":
+        rundir.tell(f"estimated time: {estimate(experiment, sources, target).sentence}")
+
+
 def hints(rundir: RunDirectory, target: Task, teachers: Sequence[Knowledge]) -> None:
     """Whether the teachers' words fit the target's labels, before any student has heard them."""
     for knowledge in teachers:
         found = hint_of(knowledge, target)
+        if rundir.is_first_turn:
+            called = f" of {knowledge.teacher}" if len(teachers) > 1 else ""
+            rundir.tell(f"transfer hint{called}: {found.sentence}")
         rundir.event("transfer", "hint", name=knowledge.teacher, **asdict(found))
 
 

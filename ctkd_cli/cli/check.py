@@ -43,7 +43,7 @@ def check(
     target = task.load(experiment.target, experiment.seed)
     compatibility.require(experiment, sources, target)
     known = known_already(experiment, sources, target)
-    cost = estimate(experiment, sources, target, kept=list(known))
+    cost = estimate(experiment, sources, target, heard=list(known))
     label_map, reason = preview_label_map(experiment, sources, target, known)
     found: dict[str, Any] = {
         "sources": {name: describe(source) for name, source in sources.items()},
@@ -58,7 +58,7 @@ def check(
     if as_json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        _print(found, label_map)
+        _print(found, label_map, cost.sentence)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def preview_label_map(
     return stacked(maps), f"as known before; {remark}" if experiment.bridge.learned else ""
 
 
-def _print(found: dict[str, Any], label_map: LabelMap | None) -> None:
+def _print(found: dict[str, Any], label_map: LabelMap | None, seconds: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -197,12 +197,7 @@ def _print(found: dict[str, Any], label_map: LabelMap | None) -> None:
             )
         console.print(table)
     _print_hints(console, found["transfer"])
-    total = sum(found["seconds"].values())
-    parts = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in found["seconds"].items())
-    console.print(
-        f"estimated time: {total:.0f} s on an idle CPU like this one ({parts}); "
-        f"memory: {found['memory_gib']:.1f} GiB"
-    )
+    console.print(f"estimated time: {seconds}; memory: {found['memory_gib']:.1f} GiB")
 
 
 def _print_hints(console: Console, hints: dict[str, dict[str, float]]) -> None:

@@ -36,6 +36,7 @@ class Display(Protocol):
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
     def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
     def note(self, message: str) -> None: ...
+    def tell(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class RunDirectory:
         self._log(message)
         self._notes.append(message)
         self._display.note(message)
+
+    def tell(self, message: str) -> None:
+        """Tell the user of this run what is no reason to do anything, and run.log."""
+        self._log(message)
+        self._display.tell(message)
 
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Move the display on and, now and then, tell status.json, which whoever runs many jobs
