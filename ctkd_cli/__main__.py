@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 import ctkd_cli
+from ctkd_cli.cache.entries import is_of_cache, not_writable
 from ctkd_cli.cli.cache import cache
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
@@ -93,6 +94,8 @@ def _explain(error: Exception) -> int:
     if isinstance(error, CtkdError):
         _say(f"error: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and is_of_cache(error):
+        return _explain(not_writable(error))
     if isinstance(error, TyperException):
         _say(f"error: {error.format_message()}")
         _say("  try:     ctkd --help")

@@ -220,7 +220,8 @@ def hand_over(arguments: list[str]) -> None:
             Problem("Hydra cannot do this", where="command line", got=str(error))
         ) from error
     except OSError as error:  # jobs keep theirs; this is about the directory, which Hydra makes
-        raise not_writable(error) from error
+        key = "hydra.sweep.dir" if "-m" in arguments else "hydra.run.dir"
+        raise not_writable(error, key, f"{key}=FOLDER, or none: ctkd chooses one") from error
     finally:
         sys.argv = started_with
 

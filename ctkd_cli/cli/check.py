@@ -31,6 +31,7 @@ def check(
     Then: ctkd run, with the same overrides
     """
     from ctkd_cli.arms import sources as source_side
+    from ctkd_cli.cache.entries import require_writable
     from ctkd_cli.distillation.terms import hint_of
     from ctkd_cli.experiment import of_overrides
     from ctkd_cli.preflight import compatibility
@@ -39,6 +40,7 @@ def check(
 
     start_hydra(config_dir)
     experiment = of_overrides(list(overrides or []))
+    require_writable()
     sources = source_side.taught(experiment, source_side.load(experiment))
     target = task.load(experiment.target, experiment.seed)
     compatibility.require(experiment, sources, target)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli.arms import sources as source_side
+from ctkd_cli.cache.entries import require_writable
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.preflight import compatibility, disk
 from ctkd_cli.runs import tracking
@@ -36,6 +37,7 @@ def admit(experiment: Experiment, directory: Path) -> Admitted:
     """directory: of the run. Raises InputError when settings, data, models and machine do not go
     together."""
     tracking.require(experiment.tracker)
+    require_writable()  # before corpora are read, which lie there
     sources = source_side.load(experiment)
     turns = experiment.turns()
     targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
