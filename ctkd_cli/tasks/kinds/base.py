@@ -14,12 +14,14 @@ import numpy as np
 from ctkd_cli.data._labels import Column, label_column
 from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.settings.component import Component
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
 Row = Mapping[str, Any]
+NOTHING = Asked()
 BATCH = 1_000  # rows of a table that are Python objects at one time
 DIGEST = 8  # bytes: among a million examples, two share one with a chance of 3e-8
 
@@ -167,8 +169,9 @@ class Kind(Component):
         return keys, digests
 
     @abstractmethod
-    def read_inputs(self, path: Path | None) -> Dataset:
-        """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin."""
+    def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
+        """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin; asked: the
+        columns that the user names. Raises InputError."""
 
 
 def batches(inputs: Dataset) -> Iterator[Mapping[str, list[Any]]]:
