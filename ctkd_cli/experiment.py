@@ -7,10 +7,11 @@ loss's own keys and bounds. Every problem is reported at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from ctkd_cli.backbones.base import Backbone
 from ctkd_cli.data.base import Reader
@@ -29,6 +30,8 @@ from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.task import AnyTask, TaskSettings
 from ctkd_cli.training.settings import Training
 
+LONGEST_NAME = 80
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 TASK = (TaskSettings, Kind, Reader)  # whose keys a task's settings hold
 
 
@@ -98,7 +101,24 @@ class Experiment(Frozen):
         True, description="take arms that were trained with the very same settings from the cache"
     )
     tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
+    name: str = Field("run", description="ends the name of the run's directory")
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_folder(cls, value: str) -> str:
+        if NAME.fullmatch(value):
+            return value
+        close = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip("-_.")[:LONGEST_NAME]
+        raise Refused(
+            Problem(
+                "this cannot be part of a folder's name",
+                where="name",
+                got=value,
+                allowed=f"letters, digits, - _ and ., the first a letter or digit, at most "
+                f"{LONGEST_NAME} in all",
+                remedy=f"name={close or 'run'}",
+            )
+        )
 
     def turns(self) -> list[Experiment]:
         """This experiment once for each of its seeds."""

@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
+from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.runtime import devices
 from ctkd_cli.settings.plain_data import require_bounded
 from ctkd_cli.tasks.kinds.base import rows
@@ -61,7 +62,7 @@ def predict(
                 where="RUN",
                 got=str(run),
                 allowed="a run directory with student/ and config.yaml",
-                remedy="ctkd run, which prints the directory that it makes",
+                remedy=resume_command(run) or "ctkd run, which prints the directory that it makes",
             )
         )
     experiment = load(_settings(run / "config.yaml"))

@@ -23,6 +23,7 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.evaluation.arm_names import ON_TARGET, STILTS_DISTILLED, WITHOUT
 from ctkd_cli.evaluation.calibration import scaled
 from ctkd_cli.evaluation.metrics import confidence_scores, fidelity, score
+from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.runs.spreadsheet import original
 
 # The files that reports are made of, and what is read from each.
@@ -345,7 +346,10 @@ class Results:
         path = self.directory / name
         if not path.is_file():
             return Problem(
-                f"this is no finished run: it has no {name}", where="RUN", got=str(self.directory)
+                f"this is no finished run: it has no {name}",
+                where="RUN",
+                got=str(self.directory),
+                remedy=resume_command(self.directory),
             )
         try:
             getattr(self, part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import time
@@ -258,6 +259,12 @@ def last_word(directory: Path) -> dict[str, Any]:
         return status
     reason = f"process {status['pid']} is gone, and left no word"
     return {**status, "status": "killed", "reason": reason}
+
+
+def resume_command(directory: Path) -> str:
+    """What finishes a run or a sweep, for a shell; "" where there is none to finish."""
+    begun = any((directory / name).is_file() for name in ("config.yaml", SWEEP_FILE))
+    return f"ctkd resume {shlex.quote(str(directory))}" if begun else ""
 
 
 def _is_gone(status: Mapping[str, Any]) -> bool:

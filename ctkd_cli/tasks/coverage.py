@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.tasks.scarcity import SHOWN, counted, too_few
+from ctkd_cli.tasks.scarcity import SHOWN, counted, too_few, without_absent
 
 if TYPE_CHECKING:
     from ctkd_cli.tasks.split import Split
@@ -48,7 +48,7 @@ def require(
                 "a label has no example left to train on",
                 where=f"{settings.role}, train split",
                 got="; ".join([*known, *more, *[*told, *notes][:SHOWN]]),
-                remedy="more data, or labels=[...] without it",
+                remedy=without_absent(settings, absent, labels, counts[1]),
             )
         )
     if len(test) == 0:

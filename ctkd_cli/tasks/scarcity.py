@@ -3,7 +3,7 @@ little."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,20 @@ def too_few(found: Mapping[str, int], settings: TaskSettings, validated: bool) -
         f"{told}; none is left to validate on, as always with labels_per_class: "
         f"{settings.role}.validation_size=1 sets one of each label aside"
     )
+
+
+def without_absent(
+    settings: TaskSettings, absent: Sequence[int], labels: Sequence[str], validated: Sequence[int]
+) -> str:
+    """What helps when labels have nothing left to train on. absent: which; validated: the examples
+    of each label that validation took."""
+    taken = min(validated[place] for place in absent)
+    if taken and settings.validation_size is not None:
+        return f"{settings.role}.validation_size={taken // 4}, which leaves some to train on"
+    left = [label for place, label in enumerate(labels) if place not in absent]
+    if len(left) < 2 or len(left) > SHOWN or not all(map(str.isidentifier, left)):
+        return f"more data, or {settings.role}.labels=[...] without it"
+    return f"more data, or {settings.role}.labels=[{','.join(left)}]"
 
 
 def coarse_test(settings: TaskSettings, test: Split, held_out: bool) -> list[str]:
