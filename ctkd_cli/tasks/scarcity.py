@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctkd_cli.tasks.split import Split
-    from ctkd_cli.tasks.task import TaskSettings
+    from ctkd_cli.tasks.task import AnyTask
 
 SHOWN = 8  # labels that a message names
 Z = 1.96  # of 95%
@@ -17,7 +17,7 @@ USUAL = 0.8  # the accuracy for which a test's interval is told
 WIDE = 0.25  # an interval worth a warning: that of fewer than 38 examples
 
 
-def too_few(found: Mapping[str, int], settings: TaskSettings, validated: bool) -> str:
+def too_few(found: Mapping[str, int], settings: AnyTask, validated: bool) -> str:
     """labels_per_class asks for more than there is. found: what there is, by label."""
     named = [f"{label!r} has {n}" for label, n in found.items()]
     if len(named) > SHOWN:
@@ -35,7 +35,7 @@ def too_few(found: Mapping[str, int], settings: TaskSettings, validated: bool) -
 
 
 def without_absent(
-    settings: TaskSettings, absent: Sequence[int], labels: Sequence[str], validated: Sequence[int]
+    settings: AnyTask, absent: Sequence[int], labels: Sequence[str], validated: Sequence[int]
 ) -> str:
     """What helps when labels have nothing left to train on. absent: which; validated: the examples
     of each label that validation took."""
@@ -48,7 +48,7 @@ def without_absent(
     return f"more data, or {settings.role}.labels=[{','.join(left)}]"
 
 
-def coarse_test(settings: TaskSettings, test: Split, held_out: bool) -> list[str]:
+def coarse_test(settings: AnyTask, test: Split, held_out: bool) -> list[str]:
     """How little a target's test split can tell, where it is too small. held_out: of train."""
     if settings.role != "target" or test.labels.offsets is not None:
         return []  # positions of one example are no draws of their own
