@@ -45,6 +45,18 @@ class TeacherSettings(Frozen):
     training: Training = Training()
 
 
+# The parts that are composed of components, with all that their settings hold.
+PARTS: Mapping[str, tuple[type[Frozen], ...]] = {
+    "source": TASK,
+    "target": TASK,
+    "teacher": (TeacherSettings, Backbone),
+    "student": (Backbone,),
+    "loss": (Loss,),
+    "bridge": (Bridge,),
+    "schedule": (Schedule,),
+}
+
+
 class Sources(Frozen):
     """Several source tasks, by name; the class of a real one has a field for each."""
 
@@ -166,16 +178,13 @@ def load(settings: Mapping[str, Any]) -> Experiment:
     """
     settings = _spread(settings)
     composer = _Composer(settings)
+    fields: dict[str, Any] = {
+        part: (composer.type_of(part, *bases), ...)
+        for part, bases in PARTS.items()
+        if part != "source"
+    }
     model = create_model(
-        "Experiment",
-        __base__=Experiment,
-        source=(composer.type_of_sources(), ...),
-        target=(composer.type_of("target", *TASK), ...),
-        teacher=(composer.type_of("teacher", TeacherSettings, Backbone), ...),
-        student=(composer.type_of("student", Backbone), ...),
-        loss=(composer.type_of("loss", Loss), ...),
-        bridge=(composer.type_of("bridge", Bridge), ...),
-        schedule=(composer.type_of("schedule", Schedule), ...),
+        "Experiment", __base__=Experiment, source=(composer.type_of_sources(), ...), **fields
     )
     try:
         experiment = model.model_validate(settings)
@@ -185,6 +194,18 @@ def load(settings: Mapping[str, Any]) -> Experiment:
     if composer.problems:
         raise InputError(*composer.problems)
     return experiment
+
+
+def type_of_option(group: str, settings: Mapping[str, Any]) -> type[Frozen]:
+    """The class of one part of an experiment whose plain settings name its components; they may
+    lack what only a run needs. Raises InputError for a component that is not there."""
+    composer = _Composer(settings)
+    bases = PARTS.get(group)
+    found = composer.type_of(group, *bases) if bases else Experiment.model_fields[group].annotation
+    if composer.problems:
+        raise InputError(*composer.problems)
+    assert isinstance(found, type)
+    return found
 
 
 def _several(source: Any) -> list[str]:

@@ -26,7 +26,9 @@ class Files(Reader):
     validation: str | None = Field(None, description="labelled rows to select on")
     test: str | None = Field(None, description="labelled rows to judge on; default: part of train")
     unlabelled: str | None = Field(None, description="more inputs; their labels are not looked at")
-    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow"] = "auto"
+    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow"] = Field(
+        "auto", description="auto: as the files' names tell"
+    )
     encoding: str | None = Field(None, description="default: UTF-8, or UTF-16 with its mark")
     delimiter: str | None = Field(None, description=r"of CSV and TSV; \t is a tab")
 

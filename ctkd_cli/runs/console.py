@@ -76,7 +76,8 @@ class _Sign(SpinnerColumn):
 class _Clock(TimeRemainingColumn):
     """What a stage took; while it runs, what is left."""
 
-    max_refresh = None  # type: ignore[assignment]  # or the base class would show for a while what it showed before
+    # Or the base class would show for a while what it showed before.
+    max_refresh = None  # type: ignore[assignment]
 
     def render(self, task: Task) -> Text:
         took = task.fields["clock"]
