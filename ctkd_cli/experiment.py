@@ -26,6 +26,7 @@ from ctkd_cli.settings import validation
 from ctkd_cli.settings.component import Component, Frozen, available, find
 from ctkd_cli.settings.compose import attempt
 from ctkd_cli.settings.validation import Refused
+from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.task import AnyTask, TaskSettings
 from ctkd_cli.training.settings import Training
@@ -109,6 +110,14 @@ class Experiment(Frozen):
     seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds one run takes: seed, seed + 1, and so on"
     )
+    evaluation: Literal["test", "folds"] = Field(
+        "test",
+        description="test: on the target's test split; folds: on every labelled example, each by a "
+        "student that has not seen it",
+    )
+    folds: Annotated[int, Field(ge=2, le=100)] = Field(
+        5, description="with evaluation=folds: how many parts"
+    )
     reuse: bool = Field(
         True, description="take arms that were trained with the very same settings from the cache"
     )
@@ -138,6 +147,13 @@ class Experiment(Frozen):
             self.model_copy(update={"seed": self.seed + turn, "seeds": 1})
             for turn in range(self.seeds)
         ]
+
+    @property
+    def parts(self) -> tuple[Fold | None, ...]:
+        """The folds of each seed; one None where the test split is used."""
+        if self.evaluation == "test":
+            return (None,)
+        return tuple(Fold(number, self.folds) for number in range(self.folds))
 
     @property
     def sources(self) -> dict[str, AnyTask]:

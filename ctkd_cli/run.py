@@ -63,8 +63,9 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
         teachers = ask_teachers(experiment, taught, pool(), rundir)
         answers = list(_teachers_on_their_own_tasks(experiment, taught, teachers, rundir))
         encoded = None
+        folds = [fold for _ in experiment.turns() for fold in experiment.parts]
         for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
-            with rundir.turn(Turn(turn.seed, position, len(turns))):
+            with rundir.turn(Turn(turn.seed, position, len(turns), folds[position])):
                 encoded = EncodedTask.of(target, turn.student, turn.device, encoded)
                 answers += _one_seed(turn, encoded, sources, taught, teachers, pool, rundir)
         metrics: Mapping[str, float] = {}

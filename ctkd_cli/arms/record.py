@@ -114,6 +114,8 @@ def on_validation(rundir: RunDirectory, arm: str, task: Task, logits: np.ndarray
         return
     scores = metrics.on_validation(task.settings, task.labels, labels, logits)
     rundir.event("evaluation", "validation", arm=arm, **scores)
+    if rundir.has_folds:
+        return  # the answers of several students stand side by side, and none speaks for all
     known = labels.values != UNLABELLED
     temperature = fit_temperature(logits[known], labels.values[known])
     rundir.event("evaluation", "temperature", arm=arm, value=temperature)

@@ -42,7 +42,7 @@ def check(
     experiment = of_overrides(list(overrides or []))
     require_writable()
     sources = source_side.taught(experiment, source_side.load(experiment))
-    target = task.load(experiment.target, experiment.seed)
+    target = task.load(experiment.target, experiment.seed, experiment.parts[0])
     compatibility.require(experiment, sources, target)
     known = known_already(experiment, sources, target)
     cost = estimate(experiment, sources, target, heard=list(known))

@@ -208,13 +208,17 @@ class Results:
 
     @cached_property
     def on_validation(self) -> dict[tuple[str, int], dict[str, float]]:
-        """`validation_macro_f1` and `validation_accuracy` by arm and seed, where there is a
-        validation set."""
+        """`validation_macro_f1` and `validation_accuracy` by arm and seed, means over its folds,
+        where there is a validation set."""
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for event in self._named("evaluation", "validation"):
+            found.setdefault(self._arm_and_seed(event), []).append(event)
         return {
-            self._arm_and_seed(event): {
-                f"validation_{metric}": event[metric] for metric in ("macro_f1", "accuracy")
+            key: {
+                f"validation_{metric}": float(np.mean([event[metric] for event in each]))
+                for metric in ("macro_f1", "accuracy")
             }
-            for event in self._named("evaluation", "validation")
+            for key, each in found.items()
         }
 
     def _arm_and_seed(self, event: dict[str, Any]) -> tuple[str, int]:
@@ -255,12 +259,13 @@ class Results:
 
     @cached_property
     def steps(self) -> dict[str, list[list[dict[str, Any]]]]:
-        """Step events of each arm that was trained in this run, a list for each of its seeds."""
-        found: dict[str, dict[int | None, list[dict[str, Any]]]] = {}
+        """Step events of each arm that was trained in this run, a list for each of its seeds, and
+        for each of their folds."""
+        found: dict[str, dict[Any, list[dict[str, Any]]]] = {}
         for event in self.events:
             if event["event"] == "step":
-                of_seed = found.setdefault(event["arm"], {}).setdefault(event.get("seed"), [])
-                of_seed.append(event)
+                turn = event.get("seed"), event.get("fold")
+                found.setdefault(event["arm"], {}).setdefault(turn, []).append(event)
         return {arm: list(seeds.values()) for arm, seeds in found.items()}
 
     @cached_property

@@ -95,7 +95,10 @@ def estimate(
     seconds = {
         "teacher": sum(on_source[name][0] for name in to_train),
         "knowledge": reading * len(set(sources) - set(heard)),
-        **{name: once + each * experiment.seeds for name, (once, each) in arms.items()},
+        **{
+            name: once + each * experiment.seeds * len(experiment.parts)
+            for name, (once, each) in arms.items()
+        },
         "evaluation": 4 + of_test,
     }
     parameters = max(teacher.parameters, student.parameters)

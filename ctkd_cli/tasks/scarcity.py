@@ -56,8 +56,8 @@ def coarse_test(settings: AnyTask, test: Split, held_out: bool) -> list[str]:
     if high - low < WIDE:
         return []
     remedy = (
-        f"{settings.role}.test_size=0.5 holds out half of the data"
-        if held_out and settings.test_size < 0.5
+        "evaluation=folds tests every labelled example"
+        if held_out
         else "only more test examples help"
     )
     return [

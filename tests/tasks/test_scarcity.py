@@ -52,10 +52,13 @@ def test_how_little_a_small_test_tells(ctkd: Ctkd, messages: list[str]) -> None:
     assert told.startswith("a test of 10 examples tells little")
     interval = binomtest(8, 10).proportion_ci(method="wilson")
     assert f"between {interval.low:.2f} and {interval.high:.2f}" in told
-    (remedy,) = re.findall(r"target\.test_size=\S+", told)
-    assert counts(ctkd, *messages, remedy) == {"train": 20, "validation": 5, "test": 25}
-    (told,) = notes(ctkd, *messages, remedy)
-    assert "only more test examples help" in told
+    assert told.endswith("; evaluation=folds tests every labelled example")
+    asked = [*messages, "evaluation=folds"]
+    assert counts(ctkd, *asked) == {"train": 35, "validation": 5, "test": 10}
+    assert notes(ctkd, *asked) == [
+        "each of 50 labelled examples is tested once, in 5 folds; counts are those of the first, "
+        "and the student that is kept has not seen it"
+    ]
 
 
 def test_a_test_that_tells_enough(ctkd: Ctkd) -> None:
