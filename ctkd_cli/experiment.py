@@ -134,7 +134,7 @@ class Experiment(Frozen):
             Problem(
                 "this cannot be part of a folder's name",
                 where="name",
-                got=value,
+                got=repr(value)[:200],
                 allowed=f"letters, digits, - _ and ., the first a letter or digit, at most "
                 f"{LONGEST_NAME} in all",
                 remedy=f"name={close or 'run'}",

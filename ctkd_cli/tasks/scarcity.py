@@ -61,8 +61,8 @@ def coarse_test(settings: AnyTask, test: Split, held_out: bool) -> list[str]:
         else "only more test examples help"
     )
     return [
-        f"a test of {counted(len(test))} tells little: a student with accuracy {USUAL:.2f} there "
-        f"has between {low:.2f} and {high:.2f} (95% interval); {remedy}"
+        f"a test of {counted(len(test))} tells little: an accuracy of {USUAL:.2f} there may be "
+        f"anything between {low:.2f} and {high:.2f} (95% interval); {remedy}"
     ]
 
 

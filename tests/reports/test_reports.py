@@ -369,6 +369,7 @@ def test_the_next_command_can_be_pasted(directory: Path) -> None:
     (directory / "overrides.yaml").write_text(
         yaml.safe_dump(["target.text=my column", "name=$(rm -rf x)", "++seed=4"])
     )
-    command = next_command(Results.read(directory), "outputs/run")
+    results = Results.read(directory)
+    command = next_command(results, reach(results), "outputs/run")
     expected = ["ctkd", "run", "target.text=my column", "name=$(rm -rf x)", "++seed=4"]
     assert shlex.split(command) == [*expected, "seeds=5"]
