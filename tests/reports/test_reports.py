@@ -23,6 +23,7 @@ from sklearn.metrics import f1_score
 
 from ctkd_cli.errors import InputError
 from ctkd_cli.evaluation.results import Results
+from ctkd_cli.evaluation.verdict import reach
 from ctkd_cli.reports import write_reports
 from ctkd_cli.reports.terminal import next_command
 
