@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 import ctkd_cli
+from ctkd_cli.cache.entries import is_of_cache, not_writable
 from ctkd_cli.cli.cache import cache
 from ctkd_cli.cli.check import check
 from ctkd_cli.cli.compare import compare
@@ -28,7 +29,7 @@ from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
 from ctkd_cli.errors import CtkdError, InputError
 from ctkd_cli.runs.printable import printable_lines
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, waiting
 from ctkd_cli.settings.credentials import redacted
 
 PATIENCE = 10.0  # seconds; torchrun ends all processes when one has ended
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
         words.insert(0, "run")
     parallel.quiet()
+    waiting.asleep()
     try:
         # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
         code = app(words, standalone_mode=False, prog_name="ctkd")
@@ -92,6 +94,8 @@ def _explain(error: Exception) -> int:
     if isinstance(error, CtkdError):
         _say(f"error: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and is_of_cache(error):
+        return _explain(not_writable(error))
     if isinstance(error, TyperException):
         _say(f"error: {error.format_message()}")
         _say("  try:     ctkd --help")

@@ -7,10 +7,11 @@ loss's own keys and bounds. Every problem is reported at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 
 from ctkd_cli.backbones.base import Backbone
 from ctkd_cli.data.base import Reader
@@ -25,10 +26,13 @@ from ctkd_cli.settings import validation
 from ctkd_cli.settings.component import Component, Frozen, available, find
 from ctkd_cli.settings.compose import attempt
 from ctkd_cli.settings.validation import Refused
+from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.task import AnyTask, TaskSettings
 from ctkd_cli.training.settings import Training
 
+LONGEST_NAME = 80
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 TASK = (TaskSettings, Kind, Reader)  # whose keys a task's settings hold
 
 
@@ -40,6 +44,18 @@ class TeacherSettings(Frozen):
         False, description="use the model's own head as it is; its labels must match the source's"
     )
     training: Training = Training()
+
+
+# The parts that are composed of components, with all that their settings hold.
+PARTS: Mapping[str, tuple[type[Frozen], ...]] = {
+    "source": TASK,
+    "target": TASK,
+    "teacher": (TeacherSettings, Backbone),
+    "student": (Backbone,),
+    "loss": (Loss,),
+    "bridge": (Bridge,),
+    "schedule": (Schedule,),
+}
 
 
 class Sources(Frozen):
@@ -94,11 +110,36 @@ class Experiment(Frozen):
     seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="how many seeds one run takes: seed, seed + 1, and so on"
     )
+    evaluation: Literal["test", "folds"] = Field(
+        "test",
+        description="test: on the target's test split; folds: on every labelled example, each by a "
+        "student that has not seen it",
+    )
+    folds: Annotated[int, Field(ge=2, le=100)] = Field(
+        5, description="with evaluation=folds: how many parts"
+    )
     reuse: bool = Field(
         True, description="take arms that were trained with the very same settings from the cache"
     )
     tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")] = "run"
+    name: str = Field("run", description="ends the name of the run's directory")
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_folder(cls, value: str) -> str:
+        if NAME.fullmatch(value):
+            return value
+        close = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip("-_.")[:LONGEST_NAME]
+        raise Refused(
+            Problem(
+                "this cannot be part of a folder's name",
+                where="name",
+                got=repr(value)[:200],
+                allowed=f"letters, digits, - _ and ., the first a letter or digit, at most "
+                f"{LONGEST_NAME} in all",
+                remedy=f"name={close or 'run'}",
+            )
+        )
 
     def turns(self) -> list[Experiment]:
         """This experiment once for each of its seeds."""
@@ -106,6 +147,13 @@ class Experiment(Frozen):
             self.model_copy(update={"seed": self.seed + turn, "seeds": 1})
             for turn in range(self.seeds)
         ]
+
+    @property
+    def parts(self) -> tuple[Fold | None, ...]:
+        """The folds of each seed; one None where the test split is used."""
+        if self.evaluation == "test":
+            return (None,)
+        return tuple(Fold(number, self.folds) for number in range(self.folds))
 
     @property
     def sources(self) -> dict[str, AnyTask]:
@@ -146,16 +194,13 @@ def load(settings: Mapping[str, Any]) -> Experiment:
     """
     settings = _spread(settings)
     composer = _Composer(settings)
+    fields: dict[str, Any] = {
+        part: (composer.type_of(part, *bases), ...)
+        for part, bases in PARTS.items()
+        if part != "source"
+    }
     model = create_model(
-        "Experiment",
-        __base__=Experiment,
-        source=(composer.type_of_sources(), ...),
-        target=(composer.type_of("target", *TASK), ...),
-        teacher=(composer.type_of("teacher", TeacherSettings, Backbone), ...),
-        student=(composer.type_of("student", Backbone), ...),
-        loss=(composer.type_of("loss", Loss), ...),
-        bridge=(composer.type_of("bridge", Bridge), ...),
-        schedule=(composer.type_of("schedule", Schedule), ...),
+        "Experiment", __base__=Experiment, source=(composer.type_of_sources(), ...), **fields
     )
     try:
         experiment = model.model_validate(settings)
@@ -165,6 +210,18 @@ def load(settings: Mapping[str, Any]) -> Experiment:
     if composer.problems:
         raise InputError(*composer.problems)
     return experiment
+
+
+def type_of_option(group: str, settings: Mapping[str, Any]) -> type[Frozen]:
+    """The class of one part of an experiment whose plain settings name its components; they may
+    lack what only a run needs. Raises InputError for a component that is not there."""
+    composer = _Composer(settings)
+    bases = PARTS.get(group)
+    found = composer.type_of(group, *bases) if bases else Experiment.model_fields[group].annotation
+    if composer.problems:
+        raise InputError(*composer.problems)
+    assert isinstance(found, type)
+    return found
 
 
 def _several(source: Any) -> list[str]:

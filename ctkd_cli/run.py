@@ -27,6 +27,7 @@ from ctkd_cli.cache.entries import link_tree
 from ctkd_cli.errors import RunFailed
 from ctkd_cli.evaluation import predictions
 from ctkd_cli.evaluation.arm_names import ON_TARGET, WITHOUT
+from ctkd_cli.preflight.estimate import estimate
 from ctkd_cli.runs import console
 from ctkd_cli.runs.pruning import Pruned
 from ctkd_cli.runs.rundir import RunDirectory, Turn
@@ -57,13 +58,17 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
 
     with _running(directory, experiment, sources) as rundir:
         record.provenance(rundir, experiment, overrides)
+        if devices.resolve(experiment.device).type == "cpu":  # of others nothing is known before
+            told = estimate(experiment, taught, targets[0]).sentence
+            rundir.tell(f"estimated time: {told}")
         pool = partial(target_pool, *targets)
         memory.give_back()
         teachers = ask_teachers(experiment, taught, pool(), rundir)
         answers = list(_teachers_on_their_own_tasks(experiment, taught, teachers, rundir))
         encoded = None
+        folds = [fold for _ in experiment.turns() for fold in experiment.parts]
         for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
-            with rundir.turn(Turn(turn.seed, position, len(turns))):
+            with rundir.turn(Turn(turn.seed, position, len(turns), folds[position])):
                 encoded = EncodedTask.of(target, turn.student, turn.device, encoded)
                 answers += _one_seed(turn, encoded, sources, taught, teachers, pool, rundir)
         metrics: Mapping[str, float] = {}

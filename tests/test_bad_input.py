@@ -444,15 +444,73 @@ def test_a_disk_that_is_too_small(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written(
-    ctkd: Ctkd, tmp_path: Path, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def locked(folder: Path, mode: int) -> Path:
+    folder.mkdir()
+    folder.chmod(mode)
+    return folder
+
+
+UNWRITABLE = {
+    "below a file": lambda folder: folder / "a file" / "cache",
+    "to be read only": lambda folder: locked(folder / "locked", 0o500),
+    "below what may be read only": lambda folder: locked(folder / "locked", 0o500) / "cache",
+    "out of sight": lambda folder: locked(folder / "locked", 0) / "cache",
+}
+
+
+@pytest.fixture(params=UNWRITABLE)
+def unwritable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "a file").write_text("")
-    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "a file" / "cache"))
-    code, _, err = ctkd("run", *tiny_run)
+    yield UNWRITABLE[request.param](tmp_path)
+    if (tmp_path / "locked").exists():
+        (tmp_path / "locked").chmod(0o700)
+
+
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_a_cache_that_cannot_be_written(
+    ctkd: Ctkd,
+    tmp_path: Path,
+    tiny_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    unwritable: Path,
+    verb: str,
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(unwritable))
+    with as_anybody():
+        code, _, err = ctkd(verb, *tiny_run)
     assert code == 2
-    assert "the cache cannot be written" in err
+    assert "the cache cannot be written\n  where:   CTKD_CACHE" in err
     assert not (tmp_path / "outputs").exists()
+    # As the remedy says:
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+    assert ctkd("check", *tiny_run)[0] == 0
+
+
+def test_a_cache_out_of_sight_cannot_be_listed(
+    ctkd: Ctkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(locked(tmp_path / "locked", 0) / "cache"))
+    with as_anybody():
+        code, _, err = ctkd("cache", "list")
+    (tmp_path / "locked").chmod(0o700)
+    assert code == 2
+    assert "CTKD_CACHE" in err
+
+
+@pytest.mark.parametrize("more", [[], ["-m", "seed=1,2"]])
+def test_outputs_that_cannot_be_written(
+    ctkd: Ctkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unwritable: Path, more: list[str]
+) -> None:
+    asked = ["run", "experiment=digits", "training.steps=2", "teacher.training.steps=2", *more]
+    monkeypatch.setenv("CTKD_OUTPUTS", str(unwritable))
+    with as_anybody():
+        code, _, err = ctkd(*asked)
+    assert code == 2
+    assert "the output folder cannot be written\n  where:   CTKD_OUTPUTS" in err
+    assert "CTKD_OUTPUTS=FOLDER" in err
+    if unwritable.parent.is_file():  # once is enough
+        monkeypatch.setenv("CTKD_OUTPUTS", str(tmp_path / "elsewhere"))
+        assert ctkd(*asked)[0] == 0
 
 
 def test_there_are_enough() -> None:

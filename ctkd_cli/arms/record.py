@@ -95,6 +95,9 @@ def hints(rundir: RunDirectory, target: Task, teachers: Sequence[Knowledge]) -> 
     """Whether the teachers' words fit the target's labels, before any student has heard them."""
     for knowledge in teachers:
         found = hint_of(knowledge, target)
+        if rundir.is_first_turn:
+            called = f" of {knowledge.teacher}" if len(teachers) > 1 else ""
+            rundir.tell(f"transfer hint{called}: {found.sentence}")
         rundir.event("transfer", "hint", name=knowledge.teacher, **asdict(found))
 
 
@@ -106,6 +109,8 @@ def on_validation(rundir: RunDirectory, arm: str, task: Task, logits: np.ndarray
         return
     scores = metrics.on_validation(task.settings, task.labels, labels, logits)
     rundir.event("evaluation", "validation", arm=arm, **scores)
+    if rundir.has_folds:
+        return  # the answers of several students stand side by side, and none speaks for all
     known = labels.values != UNLABELLED
     temperature = fit_temperature(logits[known], labels.values[known])
     rundir.event("evaluation", "temperature", arm=arm, value=temperature)

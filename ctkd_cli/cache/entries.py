@@ -22,6 +22,7 @@ from filelock import FileLock
 
 import ctkd_cli
 from ctkd_cli.cache import file_hash, pins
+from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime import parallel
 
 MANIFEST = "MANIFEST.json"
@@ -35,6 +36,36 @@ FORMAT = 5  # part of every key: raise it when the meaning of a stored file chan
 def cache_root() -> Path:
     """`$CTKD_CACHE`, or `~/.cache/ctkd`."""
     return Path(os.environ.get("CTKD_CACHE") or Path.home() / ".cache" / "ctkd")
+
+
+def require_writable() -> None:
+    """Raise InputError when the cache cannot be written. Nothing is made."""
+    there = cache_root().absolute()
+    while not os.path.exists(there):  # Path.exists raises where it may not look
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise not_writable(error) from None
+
+
+def not_writable(error: OSError) -> InputError:
+    return InputError(
+        Problem(
+            "the cache cannot be written",
+            where="CTKD_CACHE",
+            got=f"{cache_root()}: {error.strerror}",
+            allowed="a folder in which files can be made, or one that can be made",
+            remedy="CTKD_CACHE=FOLDER ctkd ...",
+        )
+    )
+
+
+def is_of_cache(error: OSError) -> bool:
+    """Whether an error names a file of the cache."""
+    name = error.filename
+    return isinstance(name, str | os.PathLike) and Path(name).is_relative_to(cache_root())
 
 
 def content_key(*parts: Any) -> str:

@@ -42,7 +42,8 @@ def claim(root: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise not_writable(error) from None
+            remedy = "CTKD_OUTPUTS=FOLDER ctkd run ..., or start ctkd in another folder"
+            raise not_writable(error, OUTPUTS_VARIABLE, remedy) from None
         return directory
     raise AssertionError("ten thousand runs in one second")
 
@@ -70,13 +71,14 @@ def require_free(directory: Path, key: str) -> None:
         )
 
 
-def not_writable(error: OSError) -> InputError:
+def not_writable(error: OSError, where: str, remedy: str) -> InputError:
+    """where: the setting, or the variable, that names the folder."""
     return InputError(
         Problem(
             "the output folder cannot be written",
-            where="hydra.run.dir",
+            where=where,
             got=f"{error.filename}: {error.strerror}",
-            remedy="hydra.run.dir=FOLDER, or start ctkd in another folder",
+            remedy=remedy,
         )
     )
 

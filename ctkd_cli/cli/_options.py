@@ -12,7 +12,9 @@ from ctkd_cli.errors import InputError, Problem
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Settings; `ctkd list` shows the groups."),
+    typer.Argument(
+        metavar="KEY=VALUE", help="Settings; `ctkd list GROUP OPTION` shows an option's."
+    ),
 ]
 ConfigDir = Annotated[
     Path | None,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.settings.compose import Plan
     from ctkd_cli.sweep.search.space import Space
+    from ctkd_cli.tasks.task import AnyTask
 
 
 def single(overrides: list[str]) -> Path:
@@ -97,17 +98,31 @@ def _require_validation(experiment: Experiment) -> None:
     """Raise InputError when there is nothing but test to choose settings on."""
     from ctkd_cli.tasks import task
 
-    if not len(task.load(experiment.target, experiment.seed).validation):
+    target = experiment.target
+    if not len(task.load(target, experiment.seed).validation):
         raise InputError(
             Problem(
                 "settings are chosen on validation, never on test, and this target has no "
                 "validation split",
                 where="target.validation_size",
-                got=str(getattr(experiment.target, "validation_size", None)),
+                got=str(target.validation_size),
                 allowed="a number of examples per class, or a share of train",
-                remedy="target.validation_size=8",
+                remedy=f"target.validation_size={_affordable(target, experiment.seed)}",
             )
         )
+
+
+def _affordable(target: AnyTask, seed: int) -> int:
+    """Examples per class, 8 at most, that can be set aside with some left to train on."""
+    from ctkd_cli.tasks import task
+
+    for size in (8, 4, 2):
+        with contextlib.suppress(InputError):
+            asked = target.model_copy(update={"validation_size": size})
+            found = task.load(asked, seed).counts()
+            if min(found["train"].values()) >= size:
+                return size
+    return 1
 
 
 def _new_sweep(plan: Plan, experiment: Experiment, what: Mapping[str, Any]) -> Path:
@@ -220,7 +235,8 @@ def hand_over(arguments: list[str]) -> None:
             Problem("Hydra cannot do this", where="command line", got=str(error))
         ) from error
     except OSError as error:  # jobs keep theirs; this is about the directory, which Hydra makes
-        raise not_writable(error) from error
+        key = "hydra.sweep.dir" if "-m" in arguments else "hydra.run.dir"
+        raise not_writable(error, key, f"{key}=FOLDER, or none: ctkd chooses one") from error
     finally:
         sys.argv = started_with
 

@@ -31,6 +31,7 @@ def check(
     Then: ctkd run, with the same overrides
     """
     from ctkd_cli.arms import sources as source_side
+    from ctkd_cli.cache.entries import require_writable
     from ctkd_cli.distillation.terms import hint_of
     from ctkd_cli.experiment import of_overrides
     from ctkd_cli.preflight import compatibility
@@ -39,11 +40,12 @@ def check(
 
     start_hydra(config_dir)
     experiment = of_overrides(list(overrides or []))
+    require_writable()
     sources = source_side.taught(experiment, source_side.load(experiment))
-    target = task.load(experiment.target, experiment.seed)
+    target = task.load(experiment.target, experiment.seed, experiment.parts[0])
     compatibility.require(experiment, sources, target)
     known = known_already(experiment, sources, target)
-    cost = estimate(experiment, sources, target, kept=list(known))
+    cost = estimate(experiment, sources, target, heard=list(known))
     label_map, reason = preview_label_map(experiment, sources, target, known)
     found: dict[str, Any] = {
         "sources": {name: describe(source) for name, source in sources.items()},
@@ -58,7 +60,7 @@ def check(
     if as_json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     else:
-        _print(found, label_map)
+        _print(found, label_map, cost.sentence)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def preview_label_map(
     return stacked(maps), f"as known before; {remark}" if experiment.bridge.learned else ""
 
 
-def _print(found: dict[str, Any], label_map: LabelMap | None) -> None:
+def _print(found: dict[str, Any], label_map: LabelMap | None, seconds: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -199,12 +201,7 @@ def _print(found: dict[str, Any], label_map: LabelMap | None) -> None:
             )
         console.print(table)
     _print_hints(console, found["transfer"])
-    total = sum(found["seconds"].values())
-    parts = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in found["seconds"].items())
-    console.print(
-        f"estimated time: {total:.0f} s on an idle CPU like this one ({parts}); "
-        f"memory: {found['memory_gib']:.1f} GiB"
-    )
+    console.print(f"estimated time: {seconds}; memory: {found['memory_gib']:.1f} GiB")
 
 
 def _print_hints(console: Console, hints: dict[str, dict[str, float]]) -> None:

@@ -27,16 +27,30 @@ def config(
 
     start_hydra(config_dir)
     given = list(overrides or [])
-    values = origins(of_overrides(given), given)
+    experiment = of_overrides(given)
+    values = origins(experiment, given)
+    trainings = {"training": experiment.training, "teacher.training": experiment.teacher.training}
+    remarks = {
+        f"{part}.{key}": remark
+        for part, training in trainings.items()
+        for key, remark in training.overruled.items()
+    }
     if as_json:
-        rows = {key: {"value": value, "from": origin} for key, (value, origin) in values.items()}
+        rows = {
+            key: {
+                "value": value,
+                "from": origin,
+                **({"remark": remarks[key]} if key in remarks else {}),
+            }
+            for key, (value, origin) in values.items()
+        }
         print(json.dumps(rows, indent=1))
     else:
-        _print_yaml(values)
+        _print_yaml(values, remarks)
 
 
-def _print_yaml(values: dict[str, tuple[Any, str]]) -> None:
-    """YAML with the origin as a comment on each line."""
+def _print_yaml(values: dict[str, tuple[Any, str]], remarks: dict[str, str]) -> None:
+    """YAML with the origin, and a remark where there is one, as a comment on each line."""
     from rich.console import Console
     from rich.text import Text
 
@@ -49,7 +63,8 @@ def _print_yaml(values: dict[str, tuple[Any, str]]) -> None:
                 open_keys = [*open_keys[:depth], parent]
                 lines.append((f"{'  ' * depth}{parent}:", ""))
         open_keys = parents
-        lines.append((f"{'  ' * len(parents)}{last}: {_inline(value)}", origin))
+        told = f"{origin}; {remarks[key]}" if key in remarks else origin
+        lines.append((f"{'  ' * len(parents)}{last}: {_inline(value)}", told))
     console = Console(soft_wrap=True)
     column = min(COLUMN, max(len(line) for line, _ in lines))
     for line, origin in lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,18 +14,23 @@ from ctkd_cli.runs.printable import printable_lines
 if TYPE_CHECKING:
     from rich.text import Text
 
+WHOLE = ("experiment",)  # groups whose options set other groups
+
 
 def list_options(
     group: Annotated[str | None, typer.Argument(help="A group, such as loss.")] = None,
+    option: Annotated[str | None, typer.Argument(help="One of its options.")] = None,
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the options of every group, or of one with a line of help each.
+    """Show the options of every group; of one, with a line of help each; or the settings of an
+    option: type, default and meaning.
 
     \b
     Examples:
       ctkd list
       ctkd list loss
+      ctkd list target files
     Then: ctkd run loss=hint
     """
     from ctkd_cli.settings.config_files import GROUPS, options
@@ -44,11 +49,60 @@ def list_options(
                 nearest=nearest(group, GROUPS),
             )
         )
-    rows = [describe(group, option) for option in options(group)]
+    if option is not None:
+        _show_option(group, option, as_json)
+        return
+    rows = [describe(group, each) for each in options(group)]
     if as_json:
         print(json.dumps(rows, indent=1))
-    else:
-        _print_options(rows)
+        return
+    _print_options(rows)
+    if group not in WHOLE:
+        print(f"settings of an option: ctkd list {group} {rows[0]['option']}")
+
+
+def _show_option(group: str, option: str, as_json: bool) -> None:
+    """The settings of an option. Raises InputError when there is none of that name."""
+    from ctkd_cli.cli._settings_of import settings_of
+    from ctkd_cli.settings.config_files import options
+
+    if option not in options(group):
+        raise InputError(
+            Problem(
+                f"unknown {group}",
+                where=f"ctkd list {group}",
+                got=option,
+                allowed=", ".join(options(group)),
+                nearest=nearest(option, options(group)),
+            )
+        )
+    if group in WHOLE:
+        raise InputError(
+            Problem(
+                "an experiment sets what other groups offer, and has no settings of its own",
+                where=f"ctkd list {group}",
+                got=option,
+                remedy=f"ctkd config {group}={option}",
+            )
+        )
+    rows = settings_of(group, option)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        print(f"{group}={option} has no settings of its own")
+        return
+    titles = ["setting", "default", "type and meaning"]
+    cells = [
+        [row["key"], plain(row["default"]), "\n".join(filter(None, [row["help"], row["type"]]))]
+        for row in rows
+    ]
+    _print_table(titles, cells)
+
+
+def plain(value: Any) -> str:
+    """A value as one would type it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def describe(group: str, option: str) -> dict[str, str]:

@@ -6,20 +6,25 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctkd_cli.runs.printable import printable_lines
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runs.printable import printable, printable_lines
 from ctkd_cli.runs.spreadsheet import inert, write
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
 
 
+SHOWN = 8  # columns that a note names
+
+
 class Format(StrEnum):
     csv = "csv"
     jsonl = "jsonl"
+    conll = "conll"
 
 
 def predict(
@@ -27,49 +32,102 @@ def predict(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="New inputs; default: stdin.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.csv,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Holds the inputs; default: as in training."),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Tells rows apart; default: id.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Stands beside the answers; again for more."),
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="How to print; default: csv, of words conll.")
+    ] = None,
 ) -> None:
-    """Label new inputs with the student of a run, probabilities included.
+    """Label new inputs with the student of a run, probabilities included. FILE: a table (CSV, TSV,
+    JSON, JSONL, Parquet, Arrow), or plain lines; where words are labelled, also CoNLL columns.
 
     \b
     Examples:
       ctkd predict outputs/RUN texts.csv > labelled.csv
+      ctkd predict outputs/RUN tickets.csv --text body --id ticket --keep opened
       echo "Striker signs for Chelsea" | ctkd predict outputs/RUN
     """
     from ctkd_cli.deploy.predict import predict as label
     from ctkd_cli.runs.console import hush_libraries
+    from ctkd_cli.tasks.kinds._new_inputs import Asked
 
     hush_libraries()
-    for position, labelled in enumerate(label(run, file)):
-        if format is Format.csv:
+    asked = Asked(tuple(text or ()), id, tuple(keep or ()))
+    left_out, answers = label(run, file, asked)
+    if left_out:
+        named = printable_lines(", ".join(left_out[:SHOWN]))
+        more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+        told = f"note: columns left out: {named}{more} (--id COLUMN, --keep COLUMN keep them)"
+        print(told, file=sys.stderr)
+    for position, labelled in enumerate(answers):
+        chosen = labelled.formats[0] if format is None else format.value
+        if chosen not in labelled.formats:
+            raise InputError(
+                Problem(
+                    "these answers cannot be printed so",
+                    where="--format",
+                    got=chosen,
+                    allowed=", ".join(labelled.formats),
+                )
+            )
+        if chosen == Format.csv:
             _print_csv(labelled, header=position == 0)
-        else:
+        elif chosen == Format.jsonl:
             _print_jsonl(labelled)
+        else:
+            _print_conll(labelled)
 
 
 def _print_csv(labelled: Labelled, header: bool) -> None:
     if header:
-        probabilities = (_cell(f"p({label})") for label in labelled.labels)
-        write(sys.stdout, [["id", "input", "predicted", *probabilities]])
-    rows = zip(
-        labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
-    )
+        probabilities = (_cell(f"p({label})") for label in labelled.records[0]["probabilities"])
+        names = map(_cell, (labelled.id_column, *labelled.kept))
+        write(sys.stdout, [[*names, "input", "predicted", *probabilities]])
     write(
         sys.stdout,
         (
-            [_cell(name), _cell(text), _cell(predicted), *(f"{p:.6f}" for p in row)]
-            for name, text, predicted, row in rows
+            [
+                *map(_cell, map(_text, (*own, record["input"], record["predicted"]))),
+                *(f"{p:.6f}" for p in record["probabilities"].values()),
+            ]
+            for *own, record in zip(
+                labelled.ids, *labelled.kept.values(), labelled.records, strict=True
+            )
         ),
     )
 
 
 def _print_jsonl(labelled: Labelled) -> None:
-    for name, text, predicted, row in zip(
-        labelled.ids, labelled.inputs, labelled.predicted, labelled.probabilities, strict=True
-    ):
-        probabilities = dict(zip(labelled.labels, row.tolist(), strict=True))
-        line = {"id": name, "input": text, "predicted": predicted, "probabilities": probabilities}
-        print(json.dumps(line, ensure_ascii=False))
+    for position, record in enumerate(labelled.records):
+        line = {
+            labelled.id_column: labelled.ids[position],
+            **{name: values[position] for name, values in labelled.kept.items()},
+            **record,
+        }
+        print(json.dumps(line, ensure_ascii=False, default=str))
+
+
+def _print_conll(labelled: Labelled) -> None:
+    """A word per line, with its tag and how sure it is; a blank line after each sentence."""
+    for name, record in zip(labelled.ids, labelled.records, strict=True):
+        print(f"# sent_id = {printable(name)}")
+        columns = record["words"], record["tags"], record["probabilities"]
+        for word, tag, p in zip(*columns, strict=True):
+            print(f"{printable(word)}\t{tag}\t{p:.6f}")
+        print()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _cell(text: str) -> str:

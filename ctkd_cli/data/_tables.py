@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.data import _delimited, _json
 from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
-from ctkd_cli.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -83,25 +81,6 @@ def _require_short_cells(source: Source, table: Dataset) -> None:
                 allowed=f"{LONGEST:,}",
                 remedy="close its quote, or cut it: models read no more than its first words",
             )
-
-
-def require_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> None:
-    """Raise InputError for every column that a table lacks."""
-    present = table.column_names
-    missing = [column for column in columns if column not in present]
-    if missing:
-        raise InputError(
-            *(
-                Problem(
-                    "the data has no such column",
-                    where=f"{where} ({source})",
-                    got=column,
-                    allowed=", ".join(present[:30]),
-                    nearest=nearest(column, present),
-                )
-                for column in missing
-            )
-        )
 
 
 def _binary(source: Source, kind: str) -> Dataset:

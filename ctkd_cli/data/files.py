@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
+from ctkd_cli.data._columns import require_columns
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.data._labels import label_column
-from ctkd_cli.data._tables import read_table, require_columns
+from ctkd_cli.data._tables import read_table
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
 
@@ -25,7 +26,9 @@ class Files(Reader):
     validation: str | None = Field(None, description="labelled rows to select on")
     test: str | None = Field(None, description="labelled rows to judge on; default: part of train")
     unlabelled: str | None = Field(None, description="more inputs; their labels are not looked at")
-    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow"] = "auto"
+    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow"] = Field(
+        "auto", description="auto: as the files' names tell"
+    )
     encoding: str | None = Field(None, description="default: UTF-8, or UTF-16 with its mark")
     delimiter: str | None = Field(None, description=r"of CSV and TSV; \t is a tab")
 
@@ -46,18 +49,19 @@ class Files(Reader):
             if file is None:
                 continue
             try:
-                tables[part] = self._part(part, file, [*columns.values()], label)
+                tables[part] = self._part(part, file, columns, label)
             except InputError as error:
                 problems += error.problems
         if problems:
             raise InputError(*problems)
         return tables
 
-    def _part(self, part: str, file: str, columns: list[str], label: str) -> Dataset:
+    def _part(self, part: str, file: str, columns: dict[str, str], label: str) -> Dataset:
         where = f"{self.role}.{part}"
         table = read_table(file, where, self.format, self.encoding, self.delimiter)
         labelled = part != "unlabelled"
-        require_columns(table, [*columns, *([label] if labelled else [])], where, file)
+        wanted = {**columns, "label": label} if labelled else columns
+        require_columns(table, wanted, where, file, self.role if part == "train" else "")
         _require_unique_ids(table, where, file)
         if not labelled:
             return table.remove_columns([n for n in [label] if n in table.column_names])

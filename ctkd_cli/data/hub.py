@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ctkd_cli.data._tables import first_line, require_columns
+from ctkd_cli.data._columns import require_columns
+from ctkd_cli.data._tables import first_line
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 
@@ -70,7 +71,8 @@ def pick_splits(
         )
     found = {part: loaded[name] for part, name in names.items() if name in loaded}
     for part, table in found.items():
-        require_columns(table, [*columns.values(), label], f"{role}.{part}_split", source)
+        wanted, settings = {**columns, "label": label}, role if part == "train" else ""
+        require_columns(table, wanted, f"{role}.{part}_split", source, settings)
     if _hidden(loaded[train][label]):
         raise InputError(
             Problem(

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
-from scipy.special import softmax
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.experiment import load
+from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.runtime import devices
 from ctkd_cli.settings.plain_data import require_bounded
 from ctkd_cli.tasks.kinds.base import rows
@@ -19,33 +18,34 @@ from ctkd_cli.training import inference
 from ctkd_cli.training.inference import LoadedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from datasets import Dataset
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ctkd_cli.experiment import Experiment
+    from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 
+OURS = ("input", "predicted", "probabilities", "words", "tags", "spans")  # what is printed
 PIECE = 10_000  # inputs that are tokens, and answers, at one time
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Some inputs. ids: [N]. inputs: [N], as text. labels: the student's K labels. probabilities:
-    [N, K]."""
+    """Some inputs. ids: [N], from the column id_column. kept: the user's columns, [N] each.
+    records: [N], what the kind of task tells of each (Kind.record). formats: in which the kind can
+    be printed."""
 
+    id_column: str
     ids: Sequence[str]
-    inputs: Sequence[str]
-    labels: tuple[str, ...]
-    probabilities: np.ndarray
-
-    @property
-    def predicted(self) -> list[str]:
-        return [self.labels[index] for index in self.probabilities.argmax(axis=1)]
+    kept: Mapping[str, Sequence[Any]]
+    records: Sequence[Mapping[str, Any]]
+    formats: tuple[str, ...]
 
 
-def predict(run: Path, file: Path | None) -> Iterator[Labelled]:
-    """Label the inputs of a file, or of stdin when it is None, with the student of a run: some at a
-    time, in their order.
+def predict(
+    run: Path, file: Path | None, asked: Asked
+) -> tuple[tuple[str, ...], Iterator[Labelled]]:
+    """The inputs of a file, or of stdin when it is None, labelled by the student of a run: some at
+    a time, in their order. asked: the columns that the user names. Before them, the names of the
+    columns that are left out.
 
     Raises InputError, before the first, when there is no complete run, or the file cannot be read.
     """
@@ -56,17 +56,34 @@ def predict(run: Path, file: Path | None) -> Iterator[Labelled]:
                 where="RUN",
                 got=str(run),
                 allowed="a run directory with student/ and config.yaml",
-                remedy="ctkd run, which prints the directory that it makes",
+                remedy=resume_command(run) or "ctkd run, which prints the directory that it makes",
             )
         )
     experiment = load(_settings(run / "config.yaml"))
-    inputs = experiment.target.read_inputs(file)
-    if len(inputs) == 0:
+    new = experiment.target.read_inputs(file, asked)
+    if len(new.inputs) == 0:
         raise InputError(Problem("there is nothing to label", where=str(file or "standard input")))
-    return _labelled(experiment, run / "student", inputs)
+    _require_distinct([new.id_column, *asked.keep])
+    return new.left_out, _labelled(experiment, run / "student", new)
 
 
-def _labelled(experiment: Experiment, student: Path, inputs: Dataset) -> Iterator[Labelled]:
+def _require_distinct(columns: Sequence[str]) -> None:
+    """Raise InputError for columns whose names are those of others in what is printed."""
+    problems = [
+        Problem(
+            "what is printed has a column of this name already",
+            where="--id" if position == 0 else "--keep",
+            got=name,
+            remedy="leave it out, or rename it in the file",
+        )
+        for position, name in enumerate(columns)
+        if name in OURS or name in columns[:position]
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def _labelled(experiment: Experiment, student: Path, new: NewInputs) -> Iterator[Labelled]:
     kind = experiment.target
     # This need not be the machine on which the student learnt.
     device = experiment.device.model_copy(update={"accelerator": "auto"})
@@ -75,16 +92,25 @@ def _labelled(experiment: Experiment, student: Path, inputs: Dataset) -> Iterato
     loaded = LoadedModel(model, backbone, backbone.load_preprocessor(student), kind, device)
     names = model.config.id2label
     labels = tuple(names[index] for index in range(len(names)))
-    for start in range(0, len(inputs), PIECE):
-        piece = inputs.select(range(start, min(start + PIECE, len(inputs))))
+    for start in range(0, len(new.inputs), PIECE):
+        numbers = range(start, min(start + PIECE, len(new.inputs)))
+        piece = new.inputs.select(numbers)
         encoded = kind.encode(piece, loaded.preprocessor)
-        logits = inference.read(loaded, encoded, kind.offsets(piece))
-        counted = range(start + 1, start + 1 + len(piece))
+        offsets = kind.offsets(piece)
+        answers = kind.answer(inference.read(loaded, encoded, offsets), offsets, labels)
+        ids = [number + 1 for number in numbers]
+        if new.ids is not None:
+            ids = new.ids.select(numbers)[new.id_column][:]
+        each = (
+            dict(zip(answers, values, strict=True))
+            for values in zip(*(column.to_pylist() for column in answers.values()), strict=True)
+        )
         yield Labelled(
-            [str(name) for name in (piece["id"] if "id" in piece.column_names else counted)],
-            [kind.show(row) for row in rows(piece)],
-            labels,
-            softmax(logits.astype(np.float64), axis=1),
+            new.id_column,
+            [str(name) for name in ids],
+            {} if new.kept is None else new.kept.select(numbers)[:],
+            [kind.record(row, answer) for row, answer in zip(rows(piece), each, strict=True)],
+            kind.formats,
         )
 
 

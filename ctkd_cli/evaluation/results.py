@@ -20,6 +20,7 @@ from ctkd_cli.evaluation.arm_names import ON_TARGET, STILTS_DISTILLED, WITHOUT
 from ctkd_cli.evaluation.calibration import scaled
 from ctkd_cli.evaluation.metrics import Answers, confidence_scores, fidelity, score
 from ctkd_cli.evaluation.run_record import RunRecord
+from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.settings.component import find
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.metric import Metric
@@ -235,7 +236,10 @@ class Results(RunRecord):
         path = self.directory / name
         if not path.is_file():
             return Problem(
-                f"this is no finished run: it has no {name}", where="RUN", got=str(self.directory)
+                f"this is no finished run: it has no {name}",
+                where="RUN",
+                got=str(self.directory),
+                remedy=resume_command(self.directory),
             )
         try:
             getattr(self, part)

@@ -86,13 +86,19 @@ class RunRecord:
 
     @cached_property
     def on_validation(self) -> dict[tuple[str, int], dict[str, float]]:
-        """`validation_...` scores by arm and seed, where there is a validation set."""
-        told = ("time", "stage", "event", "seed", "arm")
+        """`validation_...` scores by arm and seed, means over its folds, where there is a
+        validation set."""
+        told = ("time", "stage", "event", "seed", "fold", "arm")
+        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for event in self._named("evaluation", "validation"):
+            found.setdefault(self._arm_and_seed(event), []).append(event)
         return {
-            self._arm_and_seed(event): {
-                f"validation_{name}": value for name, value in event.items() if name not in told
+            key: {
+                f"validation_{name}": float(np.mean([event[name] for event in each]))
+                for name in each[0]
+                if name not in told
             }
-            for event in self._named("evaluation", "validation")
+            for key, each in found.items()
         }
 
     def _arm_and_seed(self, event: dict[str, Any]) -> tuple[str, int]:
@@ -133,12 +139,13 @@ class RunRecord:
 
     @cached_property
     def steps(self) -> dict[str, list[list[dict[str, Any]]]]:
-        """Step events of each arm that was trained in this run, a list for each of its seeds."""
-        found: dict[str, dict[int | None, list[dict[str, Any]]]] = {}
+        """Step events of each arm that was trained in this run, a list for each of its seeds, and
+        for each of their folds."""
+        found: dict[str, dict[Any, list[dict[str, Any]]]] = {}
         for event in self.events:
             if event["event"] == "step":
-                of_seed = found.setdefault(event["arm"], {}).setdefault(event.get("seed"), [])
-                of_seed.append(event)
+                turn = event.get("seed"), event.get("fold")
+                found.setdefault(event["arm"], {}).setdefault(turn, []).append(event)
         return {arm: list(seeds.values()) for arm, seeds in found.items()}
 
     @cached_property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli.arms import sources as source_side
+from ctkd_cli.cache.entries import require_writable
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.preflight import compatibility, disk
 from ctkd_cli.runs import tracking
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Admitted:
     """An experiment with its data. taught: the source tasks that get a teacher each. turns: the
-    experiment of each seed; targets: the target task as each draws it."""
+    experiment of each seed, and again for each of its folds; targets: the target task as each draws
+    it."""
 
     experiment: Experiment
     sources: Mapping[str, Task]
@@ -36,9 +38,11 @@ def admit(experiment: Experiment, directory: Path) -> Admitted:
     """directory: of the run. Raises InputError when settings, data, models and machine do not go
     together."""
     tracking.require(experiment.tracker)
+    require_writable()  # before corpora are read, which lie there
     sources = source_side.load(experiment)
-    turns = experiment.turns()
-    targets = [tasks.load(experiment.target, turn.seed) for turn in turns]
+    parts = [(turn, fold) for turn in experiment.turns() for fold in experiment.parts]
+    turns = [turn for turn, _ in parts]
+    targets = [tasks.load(experiment.target, turn.seed, fold) for turn, fold in parts]
     taught = source_side.taught(experiment, sources)
     for target in targets:
         compatibility.require(experiment, taught, target)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.arms.keys import teacher_key
+from ctkd_cli.cache.entries import Cache
 from ctkd_cli.training.batches import labelled_per_batch, n_steps
 
 if TYPE_CHECKING:
@@ -30,15 +32,23 @@ class Estimate:
     seconds: dict[str, float]
     memory: float
 
+    @property
+    def sentence(self) -> str:
+        """`94 s on an idle CPU like this one (teacher 62 s, ...)`; stages that take none left
+        out."""
+        parts = [f"{stage} {took:.0f} s" for stage, took in self.seconds.items() if took >= 0.5]
+        total = sum(self.seconds.values())
+        return f"{total:.0f} s on an idle CPU like this one ({', '.join(parts)})"
+
 
 def estimate(
     experiment: Experiment,
     sources: Mapping[str, Task],
     target: Task,
-    kept: Collection[str] = (),
+    heard: Collection[str] = (),
 ) -> Estimate:
-    """Rough: within a factor of two on an idle machine. `sources` get a teacher each; those named
-    in `kept` have one in the cache."""
+    """Rough: within a factor of two on an idle machine. `sources` get a teacher each, unless the
+    cache has it; what those named in `heard` have to say is there too."""
     rate = EFFICIENCY * gemm_rate()
     teacher, student = experiment.teacher.size(), experiment.student.size()
     n_target, n_labelled = len(target.train), len(target.labelled)
@@ -52,7 +62,7 @@ def estimate(
     alone_batch = labelled_per_batch(training, n_labelled, n_target - n_labelled)
     alone = train(student, target, training, alone_batch)
     distilled = train(student, target, training, training.batch_size)
-    heard = teacher.flops_per_unit * _units(target) * n_target / rate
+    reading = teacher.flops_per_unit * _units(target) * n_target / rate  # by one teacher
     on_source = {
         name: (
             train(teacher, source, lessons, lessons.batch_size),
@@ -60,8 +70,8 @@ def estimate(
         )
         for name, source in sources.items()
     }
-    to_train = [] if experiment.teacher.fine_tuned else set(sources) - set(kept)
-    knowledge = heard * len(sources)
+    to_train = [] if experiment.teacher.fine_tuned else _not_kept(experiment, sources)
+    knowledge = reading * len(sources)
     of_test = knowledge * len(target.test) / n_target
     # What is made once, and what each seed takes; stilts pays for the source for both of its arms.
     controls = {
@@ -84,12 +94,25 @@ def estimate(
     }
     seconds = {
         "teacher": sum(on_source[name][0] for name in to_train),
-        "knowledge": knowledge,
-        **{name: once + each * experiment.seeds for name, (once, each) in arms.items()},
+        "knowledge": reading * len(set(sources) - set(heard)),
+        **{
+            name: once + each * experiment.seeds * len(experiment.parts)
+            for name, (once, each) in arms.items()
+        },
         "evaluation": 4 + of_test,
     }
     parameters = max(teacher.parameters, student.parameters)
     return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)
+
+
+def _not_kept(experiment: Experiment, sources: Mapping[str, Task]) -> list[str]:
+    """The sources whose teacher is not in the cache."""
+    kept = Cache("teachers").folder
+    return [
+        name
+        for name, source in sources.items()
+        if not (kept / teacher_key(experiment, source)).exists()
+    ]
 
 
 def gemm_rate() -> float:

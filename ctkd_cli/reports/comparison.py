@@ -28,6 +28,7 @@ from ctkd_cli.evaluation.significance import (
 )
 from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.runs.printable import printable
+from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.runs.spreadsheet import inert, write
 from ctkd_cli.settings.plain_data import leaves
 
@@ -144,7 +145,7 @@ def _read(directories: Sequence[Path]) -> list[Run]:
             problems.append(
                 Problem(
                     "no finished run lies here", where="DIR", got=str(directory),
-                    allowed="a run directory, or a sweep's",
+                    allowed="a run directory, or a sweep's", remedy=resume_command(directory),
                 )
             )  # fmt: skip
     runs = []

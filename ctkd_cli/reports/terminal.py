@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
 
+ENOUGH = 5  # seeds
 STYLES = {
     "helped": "bold green", "hurt": "bold red", "beaten": "bold yellow", "open": "bold yellow"
 }  # fmt: skip
@@ -48,7 +49,7 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     folder = os.path.relpath(results.directory)
     for what, file in (("report", "report.html"), ("text", "report.txt"), ("student", "student/")):
         console.print(Text(f"{what + ':':<9}{printable(folder)}/{file}"), soft_wrap=True)
-    console.print(Text(f"{'next:':<9}{next_command(results, folder)}"), soft_wrap=True)
+    console.print(Text(f"{'next:':<9}{next_command(results, verdict, folder)}"), soft_wrap=True)
 
 
 def columns_of(results: Results) -> dict[str, str]:
@@ -93,9 +94,10 @@ def settings_table(
     return table
 
 
-def next_command(results: Results, folder: str) -> str:
+def next_command(results: Results, verdict: Verdict, folder: str) -> str:
     """What a user would do now: be sure of the gain first, then use the student."""
     kept = [o for o in results.overrides if not o.lstrip("+").startswith(("seeds=", "hydra."))]
-    if len(results.seeds("distilled")) == 1:
-        return printable(results.command(*kept, "seeds=5"))
+    n_seeds = len(results.seeds("distilled"))
+    if n_seeds == 1 or (verdict.outcome == "open" and n_seeds < ENOUGH):
+        return printable(results.command(*kept, f"seeds={ENOUGH}"))
     return f"ctkd predict {printable(shlex.quote(folder))} FILE"

@@ -10,13 +10,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     Task,
     TaskID,
@@ -30,7 +34,7 @@ from ctkd_cli.runs.printable import printable
 from ctkd_cli.runs.rundir import Display
 from ctkd_cli.runtime import parallel
 
-BAR = 16  # cells of a bar
+BAR = 10  # cells of a bar: all figures of a student fit beside it in 80 columns
 QUIET_SECONDS = 15.0  # plain display: the longest silence within a stage
 WATCHED_VARIABLE = "CTKD_WATCHED"  # the process that shows all jobs of a sweep together
 SHOWN = {"loss": "loss", "ce": "CE", "kd": "KD", "lambda": "λ"}
@@ -69,6 +73,43 @@ class _Sign(SpinnerColumn):
         return super().render(task) if task.started else Text("·", style="dim")
 
 
+class _Clock(TimeRemainingColumn):
+    """What a stage took; while it runs, what is left."""
+
+    # Or the base class would show for a while what it showed before.
+    max_refresh = None  # type: ignore[assignment]
+
+    def render(self, task: Task) -> Text:
+        took = task.fields["clock"]
+        text = Text(took) if took else super().render(task)
+        text.justify = "right"
+        return text
+
+
+class _Figures(ProgressColumn):
+    """A stage's figures, or what is said of it."""
+
+    def render(self, task: Task) -> RenderableType:
+        return AsManyAsFit(task.fields["figures"])
+
+
+@dataclass(frozen=True)
+class AsManyAsFit:
+    """Figures, two spaces between them: where there is no room, the last ones are left out and none
+    is cut."""
+
+    figures: str
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, max(1, cell_len(self.figures)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self.figures.split("  ")
+        while len(shown) > 1 and cell_len("  ".join(shown)) > options.max_width:
+            shown.pop()
+        yield Text("  ".join(shown), style="dim", overflow="ellipsis", no_wrap=True)
+
+
 def fixed(width: int) -> Column:
     """A column of one width, so that nothing jumps while a run goes on."""
     return Column(width=width, no_wrap=True)
@@ -82,12 +123,8 @@ class LiveDisplay:
             _Sign(finished_text="[green]✓"),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=BAR, table_column=Column(min_width=BAR)),
-            TextColumn("{task.fields[clock]}", justify="right", table_column=fixed(8)),
-            TimeRemainingColumn(compact=True, table_column=fixed(5)),
-            TextColumn(
-                "[dim]{task.fields[figures]}",
-                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
-            ),
+            _Clock(compact=True, table_column=fixed(8)),
+            _Figures(table_column=Column(no_wrap=True, ratio=1)),
             expand=True,
             console=Console(stderr=True),
         )
@@ -106,7 +143,7 @@ class LiveDisplay:
             self._tasks[title] = self._add(title)
         task = self._tasks[title]
         self._progress.start_task(task)
-        self._progress.update(task, description=escape(title), figures=escape(detail))
+        self._progress.update(task, description=escape(title), figures=detail, clock="")
 
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         shown: dict[str, Any] = {"figures": format_figures(figures)} if figures else {}
@@ -115,13 +152,16 @@ class LiveDisplay:
     def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None:
         task = self._progress.tasks[self._tasks[title]]
         self._seconds[title] = self._seconds.get(title, 0.0) + seconds
-        shown: dict[str, Any] = {"figures": escape(outcome)} if outcome else {}
+        shown: dict[str, Any] = {"figures": outcome} if outcome else {}
         if for_good:
             shown["completed"] = shown["total"] = task.total or 1
         self._progress.update(task.id, clock=f"{self._seconds[title]:.1f} s", **shown)
 
     def note(self, message: str) -> None:
         self._progress.console.print(Text(f"note: {printable(message)}", style="yellow"))
+
+    def tell(self, message: str) -> None:
+        self._progress.console.print(Text(printable(message), style="dim"))
 
     def _add(self, title: str) -> TaskID:
         return self._progress.add_task(
@@ -134,19 +174,28 @@ class PlainDisplay:
 
     def __init__(self) -> None:
         self._spoke = time.monotonic()
+        self._first: tuple[int, float] | None = None  # what a stage first had done, and when
 
     def started(self, title: str, detail: str) -> None:
+        self._first = None
         self._say(f"{title}: {detail}" if detail else title)
 
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        if time.monotonic() - self._spoke > QUIET_SECONDS:
-            self._say(f"{title}: {done}/{total} {format_figures(figures)}".rstrip())
+        now = time.monotonic()
+        first, since = self._first = self._first or (done, now)
+        if now - self._spoke > QUIET_SECONDS:
+            left = (now - since) / (done - first) * (total - done) if done > first else None
+            words = [f"{done}/{total}", format_figures(figures), left and f"{left:.0f} s left"]
+            self._say(f"{title}: {'  '.join(word for word in words if word)}")
 
     def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None:
         self._say(f"{title}: {outcome or 'done'} in {seconds:.1f} s")
 
     def note(self, message: str) -> None:
         self._say(f"note: {message}")
+
+    def tell(self, message: str) -> None:
+        self._say(message)
 
     def _say(self, line: str) -> None:
         self._spoke = time.monotonic()
@@ -161,6 +210,7 @@ class SilentDisplay:
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
     def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
     def note(self, message: str) -> None: ...
+    def tell(self, message: str) -> None: ...
 
 
 def format_figures(figures: Mapping[str, float]) -> str:

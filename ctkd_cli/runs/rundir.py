@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -23,6 +24,9 @@ from ctkd_cli.runs.progress import Progress
 from ctkd_cli.runs.tracking import Tracker, tracked
 from ctkd_cli.runtime import interruption
 from ctkd_cli.settings.credentials import redacted
+
+if TYPE_CHECKING:
+    from ctkd_cli.tasks.fold import Fold
 
 SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for, in its directory
 Event = dict[str, Any]
@@ -36,15 +40,22 @@ class Display(Protocol):
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None: ...
     def done(self, title: str, seconds: float, outcome: str, for_good: bool) -> None: ...
     def note(self, message: str) -> None: ...
+    def tell(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the seeds of a run, and its place among them."""
+    """One of the seeds of a run, or of the folds of one, and its place among them all."""
 
     seed: int
     position: int
     of: int
+    fold: Fold | None = None
+
+    @property
+    def names(self) -> dict[str, int]:
+        """What events tell of it."""
+        return {"seed": self.seed, **({"fold": self.fold.number + 1} if self.fold else {})}
 
     @property
     def is_last(self) -> bool:
@@ -71,8 +82,8 @@ class RunDirectory:
 
     def event(self, stage: str, event: str, **figures: Any) -> None:
         """Append one line to events.jsonl."""
-        seed = {} if self._turn is None else {"seed": self._turn.seed}
-        line = {"time": _now(), "stage": stage, "event": event, **seed, **figures}
+        turn = {} if self._turn is None else self._turn.names
+        line = {"time": _now(), "stage": stage, "event": event, **turn, **figures}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         pruning.tell(line)
@@ -83,6 +94,11 @@ class RunDirectory:
         self._log(message)
         self._notes.append(message)
         self._display.note(message)
+
+    def tell(self, message: str) -> None:
+        """Tell the user of this run what is no reason to do anything, and run.log."""
+        self._log(message)
+        self._display.tell(message)
 
     def progress(self, title: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Move the display on and, now and then, tell status.json, which whoever runs many jobs
@@ -95,6 +111,10 @@ class RunDirectory:
     @property
     def is_first_turn(self) -> bool:
         return self._turn is None or self._turn.position == 0
+
+    @property
+    def has_folds(self) -> bool:
+        return self._turn is not None and self._turn.fold is not None
 
     @contextmanager
     def turn(self, turn: Turn) -> Iterator[None]:
@@ -111,7 +131,8 @@ class RunDirectory:
         title = f"{stage} {arm}".strip()
         turn = self._turn
         if turn is not None and turn.of > 1:
-            detail = f"{detail}, seed {turn.seed}" if detail else f"seed {turn.seed}"
+            named = ", ".join(f"{name} {number}" for name, number in turn.names.items())
+            detail = f"{detail}, {named}" if detail else named
         names = {"arm": arm} if arm else {}
         self.event(stage, "start", **names, detail=detail)
         self._log(f"{title}: {detail}" if detail else title)
@@ -201,7 +222,7 @@ class Stage:
         tracker, path = self._directory.tracker, self._directory.path
         title = self._title.replace(" ", "-")
         if self._turn.of > 1:
-            title = f"{title}-seed-{self._turn.seed}"
+            title = "-".join([title, *(f"{k}-{n}" for k, n in self._turn.names.items())])
         with tracked(tracker, path, title):
             yield tracker, f"{path.name}-{title}"
 
@@ -254,6 +275,12 @@ def last_word(directory: Path) -> dict[str, Any]:
         return status
     reason = f"process {status['pid']} is gone, and left no word"
     return {**status, "status": "killed", "reason": reason}
+
+
+def resume_command(directory: Path) -> str:
+    """What finishes a run or a sweep, for a shell; "" where there is none to finish."""
+    begun = any((directory / name).is_file() for name in ("config.yaml", SWEEP_FILE))
+    return f"ctkd resume {shlex.quote(str(directory))}" if begun else ""
 
 
 def _is_gone(status: Mapping[str, Any]) -> bool:

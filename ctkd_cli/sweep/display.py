@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ctkd_cli.runs.console import format_figures, is_terminal
+from ctkd_cli.runs.console import AsManyAsFit, format_figures, is_terminal
 from ctkd_cli.runs.printable import printable
 from ctkd_cli.runtime import parallel
 from ctkd_cli.sweep.job import PRUNED
@@ -184,7 +184,7 @@ def _row(job: Sight, name: str) -> list[RenderableType]:
     stage = Text(printable(job.stage or between))
     if job.silent > SILENT_SECONDS:
         stage = Text(f"silent for {clock(job.silent)}", style="yellow")
-    return [number, settings, stage, bar, Text(left), Text(format_figures(job.figures), "dim")]
+    return [number, settings, stage, bar, Text(left), AsManyAsFit(format_figures(job.figures))]
 
 
 def headline(jobs: Sequence[Sight], n_jobs: int | None, seconds: float) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.tasks.scarcity import SHOWN, counted, too_few, without_absent
 
 if TYPE_CHECKING:
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import AnyTask
-
-SHOWN = 8  # labels that a message names
 
 
 def require(
@@ -30,12 +29,12 @@ def require(
     counts = [split.labels.counts(len(labels)).tolist() for split in splits]
     wanted = settings.labels_per_class or 1
     one_each = train.labels.offsets is None
-    notes, problems = [], []
+    few = {label: n for label, n in zip(labels, counts[0], strict=True) if 0 < n < wanted}
+    notes = [too_few(few, settings, validated=len(validation) > 0)] if few and one_each else []
+    problems = []
     for label, n, selected, tested in zip(labels, *counts, strict=True):
         if n == 0 and not one_each:
             notes.append(f"label {label!r} is absent from train: it cannot be learnt")
-        if 0 < n < wanted and one_each:
-            notes.append(f"label {label!r} has {counted(n)}, not {wanted}")
         if selected == 0 and len(validation):
             notes.append(f"label {label!r} is absent from validation")
         if tested == 0:
@@ -49,7 +48,7 @@ def require(
                 "a label has no example left to train on",
                 where=f"{settings.role}, train split",
                 got="; ".join([*known, *more, *[*told, *notes][:SHOWN]]),
-                remedy="more data, or labels=[...] without it",
+                remedy=without_absent(settings, absent, labels, counts[1]),
             )
         )
     if len(test) == 0:
@@ -57,8 +56,3 @@ def require(
     if problems:
         raise InputError(*problems)
     return notes
-
-
-def counted(n: int) -> str:
-    """`1 example`, `2 examples`."""
-    return f"{n} example{'' if n == 1 else 's'}"

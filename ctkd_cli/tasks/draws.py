@@ -38,6 +38,24 @@ def draw_groups(groups: Ids, share: float, generator: np.random.Generator) -> np
     return np.flatnonzero(np.isin(group_of, order[: min(enough, len(sizes) - 1)]))
 
 
+def deal(
+    labels: Labels, groups: Ids | None, n_folds: int, generator: np.random.Generator
+) -> np.ndarray:
+    """The fold of each example, [N], -1 where it has no label: dealt out in turn, within each label
+    where examples have one each, and whole groups where there are any."""
+    folds = np.full(len(labels), -1, np.int64)
+    rows = generator.permutation(np.flatnonzero(labels.labelled))
+    if groups is not None:
+        _, group_of = np.unique(groups.select(rows).first_seen(), return_inverse=True)
+        order = generator.permutation(group_of.max(initial=-1) + 1)
+        folds[rows] = order[group_of] % n_folds
+        return folds
+    if labels.offsets is None:
+        rows = rows[np.argsort(labels.values[rows], kind="stable")]
+    folds[rows] = np.arange(len(rows)) % n_folds
+    return folds
+
+
 def _within_labels(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
     drawn = []
     for label in np.unique(labels[labels != UNLABELLED]):

@@ -19,10 +19,11 @@ from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.settings.component import Frozen
 from ctkd_cli.tasks import coverage
-from ctkd_cli.tasks.coverage import counted
-from ctkd_cli.tasks.draws import draw, draw_groups
+from ctkd_cli.tasks.draws import deal, draw, draw_groups
+from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
+from ctkd_cli.tasks.scarcity import coarse_test, counted
 from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 
 if TYPE_CHECKING:
@@ -114,23 +115,25 @@ class Task:
         }
 
 
-def load(settings: AnyTask, seed: int) -> Task:
-    """Read a task and fix its splits. `seed` draws the labelled examples, and nothing else.
+def load(settings: AnyTask, seed: int, fold: Fold | None = None) -> Task:
+    """Read a task and fix its splits. `seed` draws the labelled examples, and nothing else. fold:
+    the part of the labelled examples that is test, for those who have no test split.
 
     Raises InputError when the data cannot serve: no such label, a label without examples, no test.
     """
     import datasets
 
     datasets.disable_progress_bars()  # a run has bars of its own
-    return _Loader(settings, seed).task()
+    return _Loader(settings, seed, fold).task()
 
 
 class _Loader:
     """One task's way from raw tables to splits; `notes` gathers what the user should hear of."""
 
-    def __init__(self, settings: AnyTask, seed: int) -> None:
+    def __init__(self, settings: AnyTask, seed: int, fold: Fold | None) -> None:
         self.settings = settings
         self.seed = seed
+        self.fold = fold
         self.notes: list[str] = []
 
     def task(self) -> Task:
@@ -162,6 +165,8 @@ class _Loader:
         train = self._limit(self._hide_labels(train))
         validation, test = self._limit(validation), self._limit(test)
         self.notes += coverage.require(settings, labels, (train, validation, test), self.notes)
+        if self.fold is None:
+            self.notes += coarse_test(settings, test, held_out="test" not in raw)
         return Task(
             settings=settings,
             labels=labels,
@@ -257,9 +262,16 @@ class _Loader:
         return ids.prefixed("unlabelled-") if part == "unlabelled" else ids
 
     def _hold_out_test(self, train: Split, test: Split | None) -> tuple[Split, Split]:
+        if self.fold is not None:
+            self.fold.require_no_test(test)
         if test is not None:
             return train, test
         generator = np.random.default_rng(self.settings.split_seed)
+        if self.fold is not None:
+            folds = deal(train.labels, train.groups, self.fold.of, generator)
+            self.notes.append(self.fold.told(int(train.labels.labelled.sum())))
+            rows = np.flatnonzero(folds == self.fold.number)
+            return train.without(rows), train.select(rows)
         rows = self._drawn(train, self.settings.test_size, generator)
         return train.without(rows), train.select(rows)
 

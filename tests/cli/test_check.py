@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctkd_cli.preflight import estimate
+
 Ctkd = Callable[..., tuple[int, str, str]]
 
 
@@ -161,3 +163,36 @@ def test_torch_is_not_imported(arguments: list[str]) -> None:
         [sys.executable, "-c", code, "check", *arguments], capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_teacher_in_the_cache_takes_no_time_whatever_it_has_read(
+    ctkd: Ctkd, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has to say of these inputs takes none either; of others it does."""
+    monkeypatch.setattr(estimate, "gemm_rate", lambda: 1e6)
+    before = check(ctkd, *tiny_run)["seconds"]
+    assert before["teacher"] > 0
+    assert before["knowledge"] > 0
+    code, _, err = ctkd("run", *tiny_run)
+    assert code == 0, err
+    after = check(ctkd, *tiny_run)["seconds"]
+    assert (after["teacher"], after["knowledge"]) == (0, 0)
+    others = check(ctkd, *tiny_run, "target.limit=40")["seconds"]
+    assert others["teacher"] == 0
+    assert others["knowledge"] > 0
+    other_teacher = check(ctkd, *tiny_run, "teacher.seed=7")["seconds"]
+    assert other_teacher["teacher"] == before["teacher"]
+
+
+def test_a_run_tells_what_is_to_come_before_it_trains(ctkd: Ctkd, tiny_run: list[str]) -> None:
+    code, _, err = ctkd("run", *tiny_run, "seeds=2")
+    assert code == 0, err
+    lines = err.splitlines()
+    (estimated,) = (n for n, line in enumerate(lines) if line.startswith("estimated time: "))
+    (hinted,) = (n for n, line in enumerate(lines) if line.startswith("transfer hint: "))
+    teacher = next(n for n, line in enumerate(lines) if line.startswith("teacher: "))
+    student = next(n for n, line in enumerate(lines) if line.startswith("student alone: "))
+    assert estimated < teacher < hinted < student
+    (directory,) = Path("outputs").iterdir()
+    assert "transfer hint: " in (directory / "run.log").read_text()

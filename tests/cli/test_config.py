@@ -89,3 +89,20 @@ def test_origins_stand_in_a_column(ctkd: Ctkd) -> None:
     lines = ctkd("config")[1].splitlines()
     columns = {line.index("# ") for line in lines if "# " in line and len(line) < 80}
     assert len(columns) == 1
+
+
+def test_whether_steps_or_epochs_win_is_said(ctkd: Ctkd) -> None:
+    """The student has both, its teacher only epochs."""
+    lines = ctkd("config")[1].splitlines()
+    student, teacher = (
+        next(line for line in lines[lines.index(part) :] if "epochs:" in line)
+        for part in ("training:", "  training:")
+    )
+    assert student.startswith("  epochs: 3.0")
+    assert student.endswith("not used: steps is set, and wins")
+    assert "not used" not in teacher
+    rows = json.loads(
+        ctkd("config", "training.steps=null", "teacher.training.steps=5", "--json")[1]
+    )
+    assert "remark" not in rows["training.epochs"]
+    assert "steps" in rows["teacher.training.epochs"]["remark"]

@@ -90,3 +90,72 @@ def test_a_strange_yaml_of_the_users_spoils_no_list(ctkd: Ctkd, tmp_path: Path) 
     assert "bytes" in out
     assert "\x1b[2J" not in out
     assert "[red]evil[/red]" in out
+
+
+def settings(ctkd: Ctkd, *option: str) -> dict[str, dict[str, object]]:
+    code, out, err = ctkd("list", *option, "--json")
+    assert (code, err) == (0, "")
+    return {row["key"]: row for row in json.loads(out)}
+
+
+def test_the_settings_of_an_option(ctkd: Ctkd) -> None:
+    """As docs and messages name them; the option's own values are the defaults."""
+    found = settings(ctkd, "target", "files")
+    assert {
+        "target.train", "target.test", "target.validation", "target.unlabelled", "target.delimiter",
+        "target.text", "target.label", "target.validation_size", "target.labels_per_class",
+    } <= found.keys()  # fmt: skip
+    assert found["target.train"]["default"] == "required"
+    assert found["target.test_size"] == {
+        "key": "target.test_size", "type": "number > 0, < 1", "default": 0.2,
+        "help": "share of the data held out when it has no test split",
+    }  # fmt: skip
+    assert found["target.labels_per_class"]["type"] == "whole number >= 1 or null"
+    assert not {"target.kind", "target.reader"} & found.keys()
+    mapped = settings(ctkd, "loss", "mapped_kl")
+    assert (mapped["loss.temperature"]["default"], mapped["loss.temperature"]["type"]) == (
+        2.0, "number > 0",
+    )  # fmt: skip
+    teacher = settings(ctkd, "teacher", "minilm_l6")
+    assert teacher["teacher.training.epochs"]["default"] == 4
+    assert settings(ctkd, "training", "few_labels")["training.steps"]["default"] == 100
+
+
+def test_a_setting_is_shown_with_a_line_of_help(ctkd: Ctkd) -> None:
+    code, out, _ = ctkd("list", "target", "files")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "target.delimiter null of CSV and TSV" in words
+    assert "ctkd list target " in ctkd("list", "target")[1]
+
+
+@pytest.mark.parametrize("group", [group for group in config_files.GROUPS if group != "experiment"])
+def test_what_is_shown_can_be_typed(ctkd: Ctkd, group: str) -> None:
+    """Every option has a list; the first one's defaults are settings as they are."""
+    for option in config_files.options(group):
+        settings(ctkd, group, option)
+    first = {"teacher": "minilm_l6", "student": "minilm_l3"}.get(
+        group, config_files.options(group)[0]
+    )
+    typed = [
+        f"{key}={json.dumps(row['default'])}"
+        for key, row in settings(ctkd, group, first).items()
+        if isinstance(row["default"], int | float)
+    ]
+    code, _, err = ctkd("config", f"{group}={first}", *typed)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "asked, says",
+    [
+        (["loss", "mapped"], "did you mean mapped_kl?"),
+        (["experiment", "smoke"], "ctkd config experiment=smoke"),
+    ],
+)
+def test_no_settings_to_show(ctkd: Ctkd, asked: list[str], says: str) -> None:
+    code, out, err = ctkd("list", *asked)
+    assert (code, out) == (2, "")
+    assert says in err
+    if remedy := [line for line in err.splitlines() if "try:" in line]:
+        assert ctkd(*remedy[0].split()[2:])[0] == 0

@@ -23,6 +23,7 @@ from sklearn.metrics import f1_score
 
 from ctkd_cli.errors import InputError
 from ctkd_cli.evaluation.results import Results
+from ctkd_cli.evaluation.verdict import reach
 from ctkd_cli.reports import write_reports
 from ctkd_cli.reports.terminal import next_command
 
@@ -370,6 +371,7 @@ def test_the_next_command_can_be_pasted(directory: Path) -> None:
     (directory / "overrides.yaml").write_text(
         yaml.safe_dump(["target.text=my column", "name=$(rm -rf x)", "++seed=4"])
     )
-    command = next_command(Results.read(directory), "outputs/run")
+    results = Results.read(directory)
+    command = next_command(results, reach(results), "outputs/run")
     expected = ["ctkd", "run", "target.text=my column", "name=$(rm -rf x)", "++seed=4"]
     assert shlex.split(command) == [*expected, "seeds=5"]

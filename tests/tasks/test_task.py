@@ -148,7 +148,17 @@ def test_data_that_cannot_serve(tmp_path: Path, data, more, what: str) -> None: 
 def test_fewer_labels_than_asked_for_are_told(tmp_path: Path) -> None:
     loaded = load(tmp_path, rows(a=50, b=8), labels_per_class=16)
     assert loaded.counts()["train"] == {"a": 16, "b": 6}
-    assert "label 'b' has 6 examples, not 16" in loaded.notes
+    assert loaded.notes[0] == (
+        "target.labels_per_class=16 is more than there is, so all are taken: 'b' has 6; none is "
+        "left to validate on, as always with labels_per_class: target.validation_size=1 sets one "
+        "of each label aside"
+    )
+    again = load(tmp_path, rows(a=50, b=8), labels_per_class=16, validation_size=1)
+    assert again.counts()["validation"] == {"a": 1, "b": 1}
+    assert again.counts()["train"] == {"a": 16, "b": 5}
+    assert again.notes[0] == (
+        "target.labels_per_class=16 is more than there is, so all are taken: 'b' has 5"
+    )
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:

@@ -23,12 +23,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from ctkd_cli.runs.rundir import status_of, write_refusal
+from ctkd_cli.runtime import waiting
 from ctkd_cli.settings.overrides import as_typed
 
 PLUGINS = "hydra_plugins.ctkd"  # under which name Hydra finds our plugins
 RESUME_VARIABLE = "CTKD_RESUME"  # set for jobs that go on where they were
 CONSOLE = "console.log"  # what a job would have said to a terminal
-CARRIED = ("CTKD_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")  # variables that jobs get from here
+# Variables that jobs get from here.
+CARRIED = ("CTKD_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", *waiting.CHOICES)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 WATCH_SECONDS = 0.5
 

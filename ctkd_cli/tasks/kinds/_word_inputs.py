@@ -6,60 +6,78 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ctkd_cli.data._conll import COLUMNS as UNIVERSAL_COLUMNS
 from ctkd_cli.data._conll import sentences
 from ctkd_cli.data._source import Source
-from ctkd_cli.data._tables import FORMATS, read_table, require_columns
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from ctkd_cli.data._tables import FORMATS, read_table
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
+from ctkd_cli.tasks.tags import spans, types
 
 COLUMNS = (".conll", ".conllu", ".bio", ".iob")  # files with a word per line
+UNIVERSAL = len(UNIVERSAL_COLUMNS)
 TOKEN = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")  # a word, or a sign by itself
 
 
-def read_words(path: Path | None, column: str) -> Dataset:
+def read_words(path: Path | None, column: str, asked: Asked) -> NewInputs:
     """New sentences: a table with a column of lists; a file with a word per line, its first field;
     or plain lines, a sentence each, parted at blanks and before and after signs. On standard input,
     plain lines."""
     from datasets import Dataset
 
-    if path is None:
-        source = Source(Path("standard input"), "FILE")
-        return _plain(source.decode(sys.stdin.buffer.read()))
-    suffix = path.suffix.lower()
-    if suffix in FORMATS:
+    if path is not None and path.suffix.lower() in FORMATS:
         table = read_table(path, "FILE", guess=True)
-        column = column if column in table.column_names or "words" not in table.column_names else (
-            "words"
-        )  # fmt: skip
-        require_columns(table, [column], "FILE", str(path))
-        ids = [str(name) for name in table["id"]] if "id" in table.column_names else None
-        found = {"words": [list(map(str, words or ())) for words in table[column]]}
-        return Dataset.from_dict(found if ids is None else {"id": ids, **found})
+        named = asked.inputs or (column,)
+        ours = "words" if column not in table.column_names and not asked.inputs else named[0]
+        asked.require_there(table, [ours], str(path))
+        words = [list(map(str, each or ())) for each in table[ours]]
+        return NewInputs.of_table(Dataset.from_dict({"words": words}), table, asked, [ours])
+    asked.require_none(path)
+    if path is None:
+        text = Source(Path("standard input"), "FILE").decode(sys.stdin.buffer.read())
+        return _plain(text)
     source = Source.find(path, "FILE")
-    if suffix not in COLUMNS:
+    if path.suffix.lower() not in COLUMNS:
         return _plain(source.text())
     read = [*sentences(source.lines(newline="\n"), source)]
-    place = 1 if read and len(read[0].rows[0]) == 10 else 0
-    return Dataset.from_dict(
-        {
-            "id": [each.name or str(number) for number, each in enumerate(read, 1)],
-            "words": [[row[place] for row in each.rows] for each in read],
-        }
-    )
+    place = 1 if read and len(read[0].rows[0]) == UNIVERSAL else 0
+    names = [each.name or str(number) for number, each in enumerate(read, 1)]
+    words = [[row[place] for row in each.rows] for each in read]
+    return NewInputs(Dataset.from_dict({"words": words}), Dataset.from_dict({"id": names}))
 
 
-def _plain(text: str) -> Dataset:
+def _plain(text: str) -> NewInputs:
     """A sentence per line, with the line's number as its id; blank lines are none."""
     from datasets import Dataset
 
     lines = text.replace("\r\n", "\n").split("\n")
     filled = [(str(n), line) for n, line in enumerate(lines, 1) if line.strip()]
-    return Dataset.from_dict(
-        {"id": [n for n, _ in filled], "words": [TOKEN.findall(line) for _, line in filled]}
-    )
+    words = Dataset.from_dict({"words": [TOKEN.findall(line) for _, line in filled]})
+    return NewInputs(words, Dataset.from_dict({"id": [n for n, _ in filled]}))
+
+
+def named_spans(
+    words: Sequence[str], tags: Sequence[str], sure: Sequence[float]
+) -> list[dict[str, object]]:
+    """The spans of IOB2 tags: start and end of their words, end exclusive, text, type, score."""
+    names = sorted(set(tags))
+    codes = np.array([names.index(tag) for tag in tags], np.int64)
+    found = spans(names, codes, np.array([0, len(tags)]))
+    kinds = types(names)
+    return [
+        {
+            "start": start,
+            "end": end,
+            "text": " ".join(words[start:end]),
+            "type": kinds[kind],
+            "score": float(np.mean(sure[start:end])),
+        }
+        for start, end, kind in zip(
+            found.start.tolist(), found.end.tolist(), found.kind.tolist(), strict=True
+        )
+    ]
 
 
 def marked(words: Sequence[str], tags: Sequence[str | None], spans: bool) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import numpy as np
 from ctkd_cli.data._labels import Column, label_column
 from ctkd_cli.runtime.lazy import pa, pc, special, torch
 from ctkd_cli.settings.component import Component
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.metric import MACRO_F1, Metric, class_counts
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.positions import Labels
 
 Row = Mapping[str, Any]
+NOTHING = Asked()
 BATCH = 1_000  # rows of a table that are Python objects at one time
 SURE = "p(predicted)"  # how sure an answer with several positions is at each
 DIGEST = 8  # bytes: among a million examples, two share one with a chance of 3e-8
@@ -74,6 +76,7 @@ class Kind(Component):
 
     modality: ClassVar[str]  # what a backbone must be able to read: tokens, pixels
     architecture: ClassVar[str] = ""  # which of transformers' Auto classes answers it
+    formats: ClassVar[tuple[str, ...]] = ("csv", "jsonl")  # of `ctkd predict`, its default first
     top_k: ClassVar[int | None] = None  # logits that are kept of a teacher's answer; None: all
 
     @classmethod
@@ -191,6 +194,15 @@ class Kind(Component):
             for name, answer in found.items()
         }
 
+    def record(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """What `ctkd predict` tells of one input. row: of the inputs; answer: what `answer` says of
+        it, a value of each column."""
+        told = {"input": self.show(row), "predicted": answer["predicted"]}
+        if SURE in answer:
+            return {**told, "probabilities": answer[SURE]}
+        each = {name[2:-1]: p for name, p in answer.items() if name != "predicted"}
+        return {**told, "probabilities": each}
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         """The ids that batches of a split can hold, sorted; None where inputs are no tokens."""
         return None
@@ -235,8 +247,9 @@ class Kind(Component):
         return keys, digests
 
     @abstractmethod
-    def read_inputs(self, path: Path | None) -> Dataset:
-        """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin."""
+    def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
+        """New, unlabelled inputs for `ctkd predict`, from a file or (None) from stdin; asked: the
+        columns that the user names. Raises InputError."""
 
 
 def listed(codes: np.ndarray, offsets: np.ndarray | None, names: Sequence[str]) -> pa.Array:

@@ -10,7 +10,8 @@ from pydantic import Field
 from ctkd_cli.data._source import Source
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import torch
-from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
+from ctkd_cli.tasks.kinds.base import NOTHING, Batch, Encoded, Kind, Row
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -59,9 +60,10 @@ class Images(Kind):
     def content(self, row: Row) -> bytes:
         return np.asarray(row["image"], dtype=np.float32).tobytes()
 
-    def read_inputs(self, path: Path | None) -> Dataset:
+    def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
         from datasets import Dataset
 
+        asked.require_none(path)
         if path is None:
             raise InputError(
                 Problem(
@@ -82,7 +84,7 @@ class Images(Kind):
                     allowed="a .npy file [N, H, W] or [N, C, H, W] with values in [0, 1]",
                 )
             ) from None
-        return Dataset.from_dict({"image": list(images.astype(np.float32))})
+        return NewInputs(Dataset.from_dict({"image": list(images.astype(np.float32))}))
 
 
 def _stack(inputs: Dataset) -> np.ndarray:

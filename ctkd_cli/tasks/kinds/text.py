@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 
 from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.data._source import Source
-from ctkd_cli.data._tables import FORMATS, read_table, require_columns
+from ctkd_cli.data._tables import FORMATS, read_table
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.kinds._ragged import Ragged
 from ctkd_cli.tasks.kinds._tokens import identity, padded, used
-from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, rows
+from ctkd_cli.tasks.kinds.base import NOTHING, Batch, Encoded, Kind, Row, rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -118,8 +119,10 @@ class Text(Kind):
     def key(self, row: Row) -> str:
         return "\0".join(" ".join(row[name].split()).casefold() for name in self.columns())
 
-    def read_inputs(self, path: Path | None) -> Dataset:
+    def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
         """A table with our columns (CSV, TSV, JSON, JSONL, Parquet, Arrow), or plain lines."""
+        if path is None or path.suffix.lower() not in FORMATS:
+            asked.require_none(path)
         if path is None:
             source = Source(Path("standard input"), "FILE")
             return self._lines(source, source.decode(sys.stdin.buffer.read()))
@@ -127,28 +130,38 @@ class Text(Kind):
             source = Source.find(path, "FILE")
             return self._lines(source, source.text())
         table = read_table(path, "FILE", guess=True)
-        columns = self._columns_of(table)
-        require_columns(table, columns.values(), "FILE", str(path))
+        columns = self._columns_of(table, asked)
+        asked.require_there(table, columns.values(), str(path))
         chosen = table.select_columns(list(columns.values()))
         inputs = self.conform(
             chosen.rename_columns({theirs: ours for ours, theirs in columns.items()}), str(path)
         )
-        if "id" in table.column_names and "id" not in columns.values():
-            inputs = inputs.add_column("id", [str(name) for name in table["id"]])
-        return inputs
+        return NewInputs.of_table(inputs, table, asked, columns.values())
 
-    def _columns_of(self, table: Dataset) -> dict[str, str]:
-        """Where a table holds our columns: under the task's names, or under ours; a table of
-        texts alone may call them anything."""
+    def _columns_of(self, table: Dataset, asked: Asked) -> dict[str, str]:
+        """Where a table holds our columns: as asked; under the task's names, or under ours; a table
+        of texts alone may call them anything."""
         present = table.column_names
-        if len(present) == len(self.columns()) == 1:
+        ours = list(self.columns())
+        if asked.inputs:
+            if len(asked.inputs) != len(ours) or len(set(asked.inputs)) != len(ours):
+                raise InputError(
+                    Problem(
+                        f"this student reads {len(ours)} column{'s' * (len(ours) > 1)}",
+                        where="--text",
+                        got=", ".join(asked.inputs),
+                        allowed=" ".join(f"--text {name}" for name in self.columns().values()),
+                    )
+                )
+            return dict(zip(ours, asked.inputs, strict=True))
+        if len(present) == len(ours) == 1:
             return {"text": present[0]}
         return {
-            ours: ours if theirs not in present and ours in present else theirs
-            for ours, theirs in self.columns().items()
+            name: name if theirs not in present and name in present else theirs
+            for name, theirs in self.columns().items()
         }
 
-    def _lines(self, source: Source, text: str) -> Dataset:
+    def _lines(self, source: Source, text: str) -> NewInputs:
         """One text per line, with the line's number as its id; blank lines are none."""
         from datasets import Dataset
 
@@ -161,7 +174,7 @@ class Text(Kind):
         lines = text.replace("\r\n", "\n").split("\n")
         filled = [(str(n), line) for n, line in enumerate(lines, 1) if line.strip()]
         ids, texts = zip(*filled, strict=True) if filled else ((), ())
-        return Dataset.from_dict({"id": ids, "text": texts})
+        return NewInputs(Dataset.from_dict({"text": texts}), Dataset.from_dict({"id": ids}))
 
 
 def _tokens(columns: Sequence[Sequence[str]], preprocessor: Any, limit: int) -> tuple[Ragged, int]:

@@ -16,11 +16,12 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import pa, pc, torch
 from ctkd_cli.tasks import entities, tags
 from ctkd_cli.tasks.entities import ENTITY_F1
+from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.kinds._ragged import Ragged
 from ctkd_cli.tasks.kinds._tokens import identity, padded, used
-from ctkd_cli.tasks.kinds._word_inputs import marked, read_words
+from ctkd_cli.tasks.kinds._word_inputs import marked, named_spans, read_words
 from ctkd_cli.tasks.kinds._word_tokens import tokenised, windows
-from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, codes_of
+from ctkd_cli.tasks.kinds.base import NOTHING, SURE, Batch, Encoded, Kind, Row, codes_of
 from ctkd_cli.tasks.metric import Metric
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Words(Kind):
     modality: ClassVar[str] = "tokens"
     architecture: ClassVar[str] = "AutoModelForTokenClassification"
     size_unit: ClassVar[str] = "words"
+    formats: ClassVar[tuple[str, ...]] = ("conll", "jsonl")
 
     words: str = Field("words", description="the column that holds the words of a sentence, a list")
     max_length: int = Field(128, ge=8, description="tokens of a window; longer sentences have more")
@@ -206,8 +208,17 @@ class Words(Kind):
     def show(self, row: Row) -> str:
         return " ".join(row["words"])
 
-    def read_inputs(self, path: Path | None) -> Dataset:
-        return read_words(path, self.words)
+    def record(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Words, tags, how sure each is, and the entities: from word `start` to before `end`, with
+        the mean of how sure their words are."""
+        words, tags, sure = row["words"], answer["predicted"], answer[SURE]
+        told = {"words": words, "tags": tags, "probabilities": sure}
+        if not self._spans(sorted(set(tags) | {"O"})) and set(tags) != {"O"}:
+            return told
+        return {**told, "spans": named_spans(words, tags, sure)}
+
+    def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
+        return read_words(path, self.words, asked)
 
     def key(self, row: Row) -> str:
         return "\0".join(word.casefold() for word in row["words"])

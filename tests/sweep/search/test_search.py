@@ -229,7 +229,7 @@ def test_trials_side_by_side(ctkd: Ctkd) -> None:
 
 REFUSED = [
     ([*SPACE, "target.labels_per_class=4", "target.validation_size=0"],
-     ["target.validation_size", "never on test", "target.validation_size=8"]),
+     ["target.validation_size", "never on test", "target.validation_size=4"]),
     (["hydra/sweeper=optuna"], ["nothing to search"]),
     ([*SPACE, "training.stepps=int(interval(1,5))", "seed=interval(0.5,1.5)",
       "hydra.sweeper.sampler.name=tpee", "hydra.sweeper.n_trials=0"],

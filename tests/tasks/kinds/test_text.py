@@ -12,6 +12,7 @@ import pytest
 from datasets import Dataset
 
 from ctkd_cli.errors import InputError
+from ctkd_cli.tasks.kinds._new_inputs import Asked
 from ctkd_cli.tasks.kinds.text import Text
 
 ONE = Text(kind="text", text="review")
@@ -68,13 +69,18 @@ FILES = {
 def test_new_texts(tmp_path: Path, name: str) -> None:
     file, content, expected = FILES[name]
     (tmp_path / file).write_text(content, encoding="utf-8-sig", newline="")
-    assert ONE.read_inputs(tmp_path / file).to_dict() == expected
+    found = ONE.read_inputs(tmp_path / file)
+    ids = {"id": [str(name) for name in found.ids["id"]]} if found.ids else {}
+    assert {**found.inputs.to_dict(), **ids} == expected
 
 
 @pytest.mark.parametrize("header", ["premise,hypothesis", "text,text_pair"])
 def test_new_pairs(tmp_path: Path, header: str) -> None:
     (tmp_path / "a.csv").write_text(f"{header}\nA,B\n")
-    assert PAIR.read_inputs(tmp_path / "a.csv").to_dict() == {"text": ["A"], "text_pair": ["B"]}
+    assert PAIR.read_inputs(tmp_path / "a.csv").inputs.to_dict() == {
+        "text": ["A"],
+        "text_pair": ["B"],
+    }
 
 
 REFUSED = {
@@ -83,6 +89,14 @@ REFUSED = {
     "broken lines": ("a.txt", b"A\n\xfc\n", "line 2 is not utf-8"),
     "no lines": ("a.txt", b"", "empty"),
 }
+
+
+def test_pairs_are_named_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,z\nA,B,C\n")
+    found = PAIR.read_inputs(tmp_path / "a.csv", Asked(("z", "x"))).inputs
+    assert found.to_dict() == {"text": ["C"], "text_pair": ["A"]}
+    with pytest.raises(InputError, match="--text premise --text hypothesis"):
+        PAIR.read_inputs(tmp_path / "a.csv", Asked(("z",)))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -104,7 +118,7 @@ def test_a_pipe_is_read_once_and_whole() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"A\nB\n")
     os.close(writing)
-    assert ONE.read_inputs(Path(f"/dev/fd/{reading}"))["text"][:] == ["A", "B"]
+    assert ONE.read_inputs(Path(f"/dev/fd/{reading}")).inputs["text"][:] == ["A", "B"]
     os.close(reading)
 
 
@@ -113,7 +127,7 @@ def test_standard_input_is_utf8_whatever_the_locale(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
 
     standard_input("schön\n".encode())
-    assert ONE.read_inputs(None)["text"][:] == ["schön"]
+    assert ONE.read_inputs(None).inputs["text"][:] == ["schön"]
     standard_input(b"A\n\xfc\n")
     with pytest.raises(InputError, match=r"line 2 is not utf-8(.|\n)*standard input"):
         ONE.read_inputs(None)
