@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from ctkd_cli.backbones import _weights
+from ctkd_cli.backbones import _tokenizer, _weights
 from ctkd_cli.backbones.base import Backbone, ModelSize
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runtime.lazy import torch, transformers
@@ -187,16 +187,26 @@ class Huggingface(Backbone):
         return model
 
     def preprocessor(self) -> Any:
-        return self.load_preprocessor(self.folder)
+        """Not every tokenizer knows how many tokens its model has positions for."""
+        tokenizer = self.load_preprocessor(self.folder)
+        if self._positions is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, self._positions)
+        return tokenizer
 
     def load_preprocessor(self, folder: Path) -> Any:
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            return _tokenizer.load(folder)
         except Exception as error:  # transformers raises a dozen kinds
             raise _weights.unreadable("tokenizer", f"{self.role}.model", folder, error) from None
-        if tokenizer.pad_token is None:  # GPT-2 and its kin
-            tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer
+
+    @cached_property
+    def _positions(self) -> int | None:
+        config = self._bare_config()
+        try:
+            return _tokenizer.positions(config)
+        except Exception as error:
+            where = f"{self.role}.model"
+            raise _weights.unreadable("architecture", where, self.folder, error) from None
 
     def fingerprint(self) -> str:
         files = _weights.hash_folder(
@@ -222,13 +232,22 @@ class Huggingface(Backbone):
         return ModelSize(embeddings + n_layers * per_layer, 2.0 * n_layers * per_layer)
 
     def _config(self) -> Any:
+        """The configuration of a classifier that gives one label, whatever the model was before."""
+        config = self._bare_config()
+        config.pad_token_id = self.preprocessor().pad_token_id
+        return config
+
+    def _bare_config(self) -> Any:
         try:
             config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
         self._change(config)
-        config.pad_token_id = self.preprocessor().pad_token_id
+        config.problem_type = "single_label_classification"
+        for leftover in ("task_specific_params", "finetuning_task"):
+            if getattr(config, leftover, None) is not None:
+                setattr(config, leftover, None)
         return config
 
     def _change(self, config: Any) -> None:

@@ -29,7 +29,7 @@ Sort = Literal[
     "teachers", "knowledge", "arms", "students", "checkpoints", "tokens", "corpora"
 ]  # fmt: skip
 SORTS = get_args(Sort)
-FORMAT = 5  # part of every key: raise it when the meaning of a stored file changes
+FORMAT = 6  # part of every key: raise it when the meaning of a stored file changes
 
 
 def cache_root() -> Path:

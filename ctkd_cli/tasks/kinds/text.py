@@ -99,6 +99,12 @@ class Text(Kind):
             tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
         return Encoded(tokens, tokens.lengths, truncated)
 
+    def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
+        known = preprocessor.model_max_length
+        preprocessor.model_max_length = min(self.max_length, known)
+        preprocessor.save_pretrained(folder)
+        preprocessor.model_max_length = known
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         assert isinstance(encoded.rows, Ragged)
         used = encoded.rows.values("input_ids")
@@ -208,7 +214,7 @@ def _write(folder: Path, pieces: Iterable[tuple[Ragged, int]]) -> None:
 def _identity(tokenizer: Any) -> str:
     """Hash of all that decides a tokenizer's tokens."""
     if tokenizer.is_fast:
-        text = tokenizer.backend_tokenizer.to_str()
+        text = f"{tokenizer.split_special_tokens} {tokenizer.backend_tokenizer.to_str()}"
     else:
         text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
     return hashlib.sha256(text.encode()).hexdigest()
