@@ -28,10 +28,11 @@ from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
 from ctkd_cli.errors import CtkdError, InputError
 from ctkd_cli.runs.printable import printable_lines
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, variables
 from ctkd_cli.settings.credentials import redacted
 
 PATIENCE = 10.0  # seconds; torchrun ends all processes when one has ended
+SILENTLY = ("MPLBACKEND", "MATPLOTLIBRC")  # no setting has to do with these
 OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 app = typer.Typer(
@@ -61,7 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [argument for argument in given if argument != "--debug"] or ["--help"]
     if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
         words.insert(0, "run")
+    if problem := parallel.half_set():
+        _say(f"error: {problem}")
+        return InputError.exit_code
     parallel.quiet()
+    for name in variables.remove():
+        if parallel.is_main() and name not in SILENTLY:
+            _say(f"note: {name} is not used: settings decide (ctkd list)")
     try:
         # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
         code = app(words, standalone_mode=False, prog_name="ctkd")

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 import ctkd_cli
 from ctkd_cli.cache import file_hash, pins
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, variables
 
 MANIFEST = "MANIFEST.json"
 Sort = Literal[
@@ -38,8 +38,8 @@ def cache_root() -> Path:
 
 
 def content_key(*parts: Any) -> str:
-    """Hash of plain data (numbers, strings, lists, mappings)."""
-    text = json.dumps([FORMAT, *parts], sort_keys=True)
+    """Hash of plain data (numbers, strings, lists, mappings), and of what chooses kernels."""
+    text = json.dumps([FORMAT, variables.keyed(), *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -26,7 +26,7 @@ from ctkd_cli.cli._directories import (
 from ctkd_cli.cli._options import start_hydra
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete
 from ctkd_cli.runs.rundir import SWEEP_FILE
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, variables
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -247,6 +247,7 @@ def _job(config: DictConfig) -> float:
     from ctkd_cli.sweep.launchers import RESUME_VARIABLE
     from ctkd_cli.sweep.search import OBJECTIVE
 
+    variables.remove()  # this may be another machine than the one that was asked
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
     key = "hydra.sweep.dir" if job.mode is RunMode.MULTIRUN else "hydra.run.dir"
