@@ -53,11 +53,13 @@ def clear_cache(sort: Sort = None, older_than: OlderThan = None) -> None:
     """
     from ctkd_cli.cache import eviction
 
-    gone, kept = eviction.clear(_chosen(sort, older_than))
+    gone, used, others = eviction.clear(_chosen(sort, older_than))
     freed = eviction.size_in_words(sum(entry.size for entry in gone))
-    print(f"removed {len(gone)} of {len(gone) + len(kept)} entries, {freed}")
-    if kept:
-        print(f"left {len(kept)} that a running job uses or makes")
+    print(f"removed {len(gone)} of {len(gone) + len(used) + len(others)} entries, {freed}")
+    if used:
+        print(f"left {len(used)} that a running job uses or makes")
+    if others:
+        print(f"left {len(others)} of other users, which this user may not remove")
 
 
 def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
@@ -82,6 +84,7 @@ def _plain(entry: Entry) -> dict[str, object]:
     return {
         "sort": entry.sort, "key": entry.key, "bytes": entry.size, "used": entry.used,
         "made_by": entry.by, "whole": not entry.making, "in_use": entry.in_use,
+        "readable": entry.readable,
         "path": str(entry.path),
     }  # fmt: skip
 
@@ -93,7 +96,7 @@ def _print(found: list[Entry]) -> None:
     from rich.text import Text
 
     from ctkd_cli.cache import eviction
-    from ctkd_cli.cache.entries import cache_root
+    from ctkd_cli.cache.places import cache_root
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -105,6 +108,7 @@ def _print(found: list[Entry]) -> None:
         run = Path(entry.by)
         shown = f"{run.parent.name}/{run.name}" if run.name.isdigit() else run.name  # of a sweep
         by = "not whole" if entry.making else printable(shown)
+        by = by if entry.readable else "cannot be read by this user"
         size = eviction.size_in_words(entry.size)
         table.add_row(entry.sort, entry.key[:12], size, used, Text(by))
     if found:
