@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import pa, pc
+from ctkd_cli.settings.literals import as_typed, literal
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -88,27 +91,30 @@ def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> lis
                 remedy=f"{role}.label=COLUMN, or {role}.labels=[...] to keep some",
             )
         ]  # fmt: skip
+    if chosen:
+        return []
     alike: dict[str, list[str]] = {}
-    for name in () if chosen else labels:
+    for name in labels:
         alike.setdefault(_folded(name), []).append(name)
+    joined = {name: alike[_folded(name)][-1] for name in labels}
+    one, both = (f"{role}.labels={literal(value)}" for value in (joined, list(labels)))
     return [
         Problem(
             "these labels differ only in how they are written", where=where,
             got=", ".join(map(repr, names)),
             allowed="labels that differ in more than case, blanks or the form of a number",
-            remedy=f"{role}.labels={{{names[0]}: {names[-1]}, ...}} makes them one, "
-            f"{role}.labels=[...] keeps both; name all labels there",
+            remedy=f"{shlex.quote(as_typed(one))} makes them one, "
+            f"{shlex.quote(as_typed(both))} keeps both",
         )
         for names in alike.values()
         if len(names) > 1
     ]  # fmt: skip
 
 
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?")
+
+
 def _folded(name: str) -> str:
-    """What two spellings of one label have in common."""
+    """What two spellings of one label have in common. Numbers are compared exactly."""
     text = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return repr(number) if isfinite(number) else text
+    return str(Fraction(text)) if NUMBER.fullmatch(text) and text.isascii() else text

@@ -27,7 +27,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 import ctkd_cli
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.settings import plain_data
+from ctkd_cli.settings import literals, plain_data
 
 GROUPS = (
     "source",
@@ -120,7 +120,8 @@ class TaskAliases(FileConfigSource):
         actual = self._actual(config_path)
         file = Path(self.path, self._normalize_file_name(actual))
         try:
-            plain_data.require_bounded(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            plain_data.require_bounded(text)
             result = super().load_config(actual)
         except MarkedYAMLError as error:
             line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -129,9 +130,11 @@ class TaskAliases(FileConfigSource):
             raise _unreadable(str(file), str(error)) from None
         if not isinstance(result.config, DictConfig):
             raise _unreadable(str(file), type(result.config).__name__)
-        problems = list(plain_data.in_yaml(OmegaConf.to_container(result.config), str(file)))
+        content = OmegaConf.to_container(result.config)
+        problems = list(plain_data.in_yaml(content, str(file)))
         if problems:
             raise InputError(*problems)
+        result.config = OmegaConf.create(literals.in_yaml(text, content))
         return result
 
     def is_group(self, config_path: str) -> bool:
