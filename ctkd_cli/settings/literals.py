@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf._utils import get_yaml_loader
 
 # Every key of a part's settings that holds text; a test compares them with the classes' fields.
 TEXTS = frozenset({
@@ -30,7 +31,7 @@ WORDS = {"true", "false", "null", "nan", "inf"}  # of Hydra's that are no text
 SPELT = re.compile(r"ctkd_key_((?:[0-9a-f]{2})*)_")
 CALL = re.compile(r"([a-z_]+)\s*\(")
 OF_TEXTS = ("choice", "shuffle", "sort", "tag")  # functions of Hydra's whose arguments are texts
-YAML_NULL = "tag:yaml.org,2002:null"
+YAML_NULL, YAML_TEXT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 
 
 def quoted(text: str) -> str:
@@ -90,48 +91,61 @@ def in_override(override: str, also: frozenset[str]) -> str:
     return override if "".join(found.split()) == "".join(value.split()) else f"{key}={found}"
 
 
-def in_yaml(text: str, tree: Any) -> Any:
-    """The content of a YAML, with texts as they stand in it. text: the YAML; tree: as it was
-    read."""
-    node = yaml.compose(text, yaml.SafeLoader)
-    return _merged(node, tree) if isinstance(node, yaml.MappingNode) else tree
+def in_yaml(text: str) -> Any:
+    """The content of a YAML, with texts as they stand in it. Raises yaml.YAMLError."""
+
+    class Loader(get_yaml_loader()):  # type: ignore[misc]
+        def get_single_node(self) -> yaml.Node | None:
+            node: yaml.Node | None = super().get_single_node()
+            return _read_as_text(node) if isinstance(node, yaml.MappingNode) else node
+
+    return yaml.load(text, Loader=Loader)  # noqa: S506 (a safe loader, OmegaConf's own)
 
 
-def _merged(node: yaml.MappingNode, tree: Any) -> Any:
-    found = dict(tree)
+def _read_as_text(node: yaml.MappingNode) -> yaml.MappingNode:
+    pairs = []
     for key, value in node.value:
         name = _name_of(str(key.value), frozenset())
-        if key.value not in tree:  # << merges mappings
-            continue
-        if isinstance(value, yaml.MappingNode) and name not in MAPPINGS:
-            inside = _swept if key.value == "sweep" else _merged
-            found[key.value] = inside(value, tree[key.value])
+        if isinstance(value, yaml.MappingNode) and key.value == "sweep":
+            value = _alternatives(value)
+        elif isinstance(value, yaml.MappingNode) and name not in MAPPINGS:
+            value = _read_as_text(value)
         elif name:
-            found[key.value] = _stands(value, tree[key.value], name)
-    return found
+            value = _stands(value, name)
+        pairs.append((key, value))
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)
 
 
-def _swept(node: yaml.MappingNode, tree: Any) -> Any:
-    """Lists of alternatives by dotted keys."""
-    found = dict(tree)
+def _alternatives(node: yaml.MappingNode) -> yaml.MappingNode:
+    """Of a sweep: lists of values by dotted keys."""
+    pairs = []
     for key, value in node.value:
         name = _name_of(str(key.value), frozenset())
-        if name and isinstance(value, yaml.SequenceNode) and key.value in tree:
-            pairs = zip(value.value, tree[key.value], strict=True)
-            found[key.value] = [_stands(each, own, name) for each, own in pairs]
-    return found
+        if name and isinstance(value, yaml.SequenceNode):
+            each = [_stands(one, name) for one in value.value]
+            value = yaml.SequenceNode(value.tag, each, value.start_mark, value.end_mark)
+        pairs.append((key, value))
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)
 
 
-def _stands(node: yaml.Node, tree: Any, name: str, depth: int = 0) -> Any:
+def _stands(node: Any, name: str, depth: int = 0, inside: bool = False) -> yaml.Node:
+    """A node whose scalars are text. Nodes are copied: an alias may be a number elsewhere."""
+    place = (node.start_mark, node.end_mark)
     if isinstance(node, yaml.MappingNode):
-        return {str(key.value): _stands(value, None, name, depth + 1) if _is_text(name, depth + 1)
-                else yaml.SafeLoader("").construct_object(value, deep=True)
-                for key, value in node.value}  # fmt: skip
+        pairs = [
+            (
+                _stands(key, name, inside=True),
+                _stands(value, name, depth + 1, inside=True) if _is_text(name, depth + 1) else value,
+            )
+            for key, value in node.value
+        ]
+        return yaml.MappingNode(node.tag, pairs, *place)
     if isinstance(node, yaml.SequenceNode):
-        return [_stands(each, "", name, depth) for each in node.value]
-    if depth == 0 and tree is None and node.tag == YAML_NULL and node.style is None:
-        return None
-    return node.value
+        each = [_stands(one, name, depth, inside=True) for one in node.value]
+        return yaml.SequenceNode(node.tag, each, *place)
+    if node.tag == YAML_NULL and node.style is None and not inside:
+        return node
+    return yaml.ScalarNode(YAML_TEXT, node.value, *place, style=node.style)
 
 
 def _is_text(name: str, depth: int) -> bool:
