@@ -26,23 +26,28 @@ def positions(config: Any) -> int | None:
         model = transformers.AutoModelForSequenceClassification.from_config(
             config, trust_remote_code=False
         )
-    places = [
-        _places(module)
+    embedded = [
+        _places(module, weight)
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Embedding) and _is_of_positions(name)
+        if _is_of_positions(name)
+        and isinstance(weight := getattr(module, "weight", None), torch.Tensor)
+        and weight.dim() == 2
     ]
-    return min(places, default=None)
+    waves = [len(t) for name, t in model.named_buffers() if _is_of_positions(name) and t.dim() == 2]
+    return min([*embedded, *waves], default=None)
 
 
 def _is_of_positions(name: str) -> bool:
     own = name.rpartition(".")[2]
-    return own == "wpe" or ("position" in own and "relative" not in own and "rel_" not in own)
+    if own in ("wpe", "pos_encoding"):
+        return True
+    return "position" in own and not any(w in own for w in ("ids", "relative", "rel_", "bias"))
 
 
-def _places(embedding: Any) -> int:
+def _places(embedding: Any, weight: Any) -> int:
     """RoBERTa and its kin begin to count after the number of the padding token; BART and its kin
     have rows more than they count."""
     first = getattr(embedding, "offset", 0)
-    if embedding.padding_idx is not None and not first:
+    if getattr(embedding, "padding_idx", None) is not None and not first:
         first = embedding.padding_idx + 1
-    return int(embedding.num_embeddings - first)
+    return int(len(weight) - first)

@@ -27,6 +27,7 @@ from ctkd_cli.cli._options import start_hydra
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete
 from ctkd_cli.runs.rundir import SWEEP_FILE
 from ctkd_cli.runtime import parallel, variables
+from ctkd_cli.settings.literals import quoted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -197,8 +198,7 @@ def validate(jobs: Sequence[Sequence[str]], others: Sequence[Problem] = ()) -> l
 
 
 def _override(key: str, directory: Path) -> str:
-    path = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{path}'"
+    return f"{key}={quoted(str(directory))}"
 
 
 def hand_over(arguments: list[str]) -> None:
