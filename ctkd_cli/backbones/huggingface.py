@@ -231,7 +231,7 @@ class Huggingface(Backbone):
         if self.layers is not None:
             self._require_cuttable(_layers.why_uncut(config))
             stacks = {"": len(self._kept(stacks[""]))}
-        read_by = {name: 4 * width**2 + 2 * width * inner for name in stacks}
+        read_by = dict.fromkeys(stacks, 4 * width**2 + 2 * width * inner)
         if "decoder" in read_by:  # which attends to the encoder too
             read_by["decoder"] += 4 * width**2
         passed = sum(n_layers * read_by[name] for name, n_layers in stacks.items())

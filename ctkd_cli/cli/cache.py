@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +16,17 @@ from ctkd_cli.runs.printable import printable
 if TYPE_CHECKING:
     from ctkd_cli.cache.eviction import Entry
 
-cache = typer.Typer(help="Show or clear what is kept for later runs.", no_args_is_help=True)
+cache = typer.Typer(help="Show or clear what is kept for later runs.")
 Sort = Annotated[str | None, typer.Option(help=f"Only one of {', '.join(SORTS)}.")]
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Only what was not used for so long: 12h, 30d.")
 ]
+
+
+@cache.callback(invoke_without_command=True)
+def _without_verb(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @cache.command("list")
@@ -36,7 +41,7 @@ def list_cache(sort: Sort = None, older_than: OlderThan = None, as_json: AsJson 
     """
     found = _chosen(sort, older_than)
     if as_json:
-        print(json.dumps([_plain(entry) for entry in found], indent=1, ensure_ascii=False))
+        print(streams.as_json([_plain(entry) for entry in found], indent=1))
     else:
         _print(found)
 

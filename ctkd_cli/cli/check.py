@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ def check(
         "memory_gib": round(cost.memory / 2**30, 1),
     }
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(streams.as_json(found, indent=1))
     else:
         _print(found, label_map)
 

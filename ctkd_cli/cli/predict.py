@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from ctkd_cli.runs.printable import printable_lines
 from ctkd_cli.runs.spreadsheet import inert, write
+from ctkd_cli.runtime.streams import as_json, holds_all_letters
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
@@ -40,6 +40,9 @@ def predict(
     from ctkd_cli.runs.console import hush_libraries
 
     hush_libraries()
+    if format is Format.csv and not holds_all_letters():
+        print(f"note: standard output is {sys.stdout.encoding}, and shows other letters as \\x..; "
+              "PYTHONIOENCODING=utf-8 has them all", file=sys.stderr)  # fmt: skip
     for position, labelled in enumerate(label(run, file)):
         if format is Format.csv:
             _print_csv(labelled, header=position == 0)
@@ -69,7 +72,7 @@ def _print_jsonl(labelled: Labelled) -> None:
     ):
         probabilities = dict(zip(labelled.labels, row.tolist(), strict=True))
         line = {"id": name, "input": text, "predicted": predicted, "probabilities": probabilities}
-        print(json.dumps(line, ensure_ascii=False))
+        print(as_json(line))
 
 
 def _cell(text: str) -> str:

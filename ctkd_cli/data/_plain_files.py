@@ -46,7 +46,9 @@ def read(builder: Any, where: str) -> dict[str, Dataset] | None:
         ]  # fmt: skip
         whole = concatenate_datasets(tables) if len(tables) > 1 else tables[0]
         declared = config.features or builder.info.features
-        found[str(name)] = whole.select_columns(list(declared)).cast(declared) if declared else whole
+        found[str(name)] = (
+            whole.select_columns(list(declared)).cast(declared) if declared else whole
+        )
     return found
 
 

@@ -151,9 +151,7 @@ def plan(overrides: Sequence[str]) -> Plan:
     assert isinstance(own, dict)
     given = {override.key_or_group for override in parsed}
     added = [
-        f"{key!s}={','.join(map(literal, each))}"
-        for key, each in own.items()
-        if key not in given
+        f"{key!s}={','.join(map(literal, each))}" for key, each in own.items() if key not in given
     ]
     return Plan(
         overrides=(*overrides, *added),

@@ -99,7 +99,7 @@ def in_yaml(text: str) -> Any:
             node: yaml.Node | None = super().get_single_node()
             return _read_as_text(node) if isinstance(node, yaml.MappingNode) else node
 
-    return yaml.load(text, Loader=Loader)  # noqa: S506 (a safe loader, OmegaConf's own)
+    return yaml.load(text, Loader=Loader)
 
 
 def _read_as_text(node: yaml.MappingNode) -> yaml.MappingNode:
@@ -135,7 +135,9 @@ def _stands(node: Any, name: str, depth: int = 0, inside: bool = False) -> yaml.
         pairs = [
             (
                 _stands(key, name, inside=True),
-                _stands(value, name, depth + 1, inside=True) if _is_text(name, depth + 1) else value,
+                _stands(value, name, depth + 1, inside=True)
+                if _is_text(name, depth + 1)
+                else value,
             )
             for key, value in node.value
         ]
@@ -222,7 +224,7 @@ class _Value:
             self._at += len(call[0])
             return f"{call[1]}({self._elements(')', depth)})"
         written = self._scalar(stops)
-        kept = not written or "${" in written or call is not None and written.endswith(")")
+        kept = not written or "${" in written or (call is not None and written.endswith(")"))
         nothing = written.lower() == "null" and stops == ","
         if kept or nothing or not _is_text(self._name, depth) or _is_plain(written):
             return written

@@ -1,4 +1,5 @@
-"""Architectures by tiny random configurations: layers and positions, by the model's own structure."""
+"""Tiny random models of many architectures: layers and positions, by their own structure."""
+# ruff: noqa: C408
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ LLAMA = {**BERT, "num_key_value_heads": 2}
 XLM = dict(emb_dim=16, n_layers=3, n_heads=2, max_position_embeddings=64)
 BART = dict(d_model=16, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
             decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=0,
-            max_position_embeddings=64, bos_token_id=2, eos_token_id=3, decoder_start_token_id=3)  # fmt: skip
+            max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
+            decoder_start_token_id=3)  # fmt: skip
 
 # Class of the configuration, its values, and the tokens that it has positions for.
 CUT: dict[str, tuple[dict[str, object], int | None]] = {

@@ -94,19 +94,26 @@ def test_environment_json_names_what_rounds(
     assert found["OMP_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"]
 
 
+WHOLE = {
+    "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "given",
     [
         {"WORLD_SIZE": "2"},
         {"LOCAL_RANK": "0"},
         {"RANK": "1"},
-        {"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1"},
-        {"WORLD_SIZE": "2", "RANK": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1"},
+        {**WHOLE, "WORLD_SIZE": "two"},
+        {**WHOLE, "RANK": "2"},
         {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"},
     ],
     ids=lambda given: " ".join(given),
 )  # fmt: skip
-def test_half_of_torchrun(ctkd: Ctkd, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+def test_half_of_torchrun(
+    ctkd: Ctkd, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     code, out, err = ctkd("list")

@@ -30,8 +30,10 @@ from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.task import TaskSettings
 
 Ctkd = Callable[..., tuple[int, str, str]]
-ODD = ["0", "1", "007", "1e5", "1.0", "1_000", "yes", "No", "true", "null", "nan", "~", "Größe",
-       "2024", "-1", "a b", "x:y", "C:\\dir", "don't", "0x10", "12:30", ".5", "a=b", "日本"]  # fmt: skip
+ODD = [
+    "0", "1", "007", "1e5", "1.0", "1_000", "yes", "No", "true", "null", "nan", "~", "Größe",
+    "2024", "-1", "a b", "x:y", "C:\\dir", "don't", "0x10", "12:30", ".5", "a=b", "日本",
+]  # fmt: skip
 
 
 def composed(*overrides: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.data._source import Source
 from ctkd_cli.data._tables import FORMATS, read_table, require_columns
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runtime import streams
 from ctkd_cli.runtime.lazy import torch
 from ctkd_cli.tasks.kinds._ragged import Ragged
 from ctkd_cli.tasks.kinds.base import Batch, Encoded, Kind, Row, rows
@@ -144,7 +144,7 @@ class Text(Kind):
         """A table with our columns (CSV, TSV, JSON, JSONL, Parquet, Arrow), or plain lines."""
         if path is None:
             source = Source(Path("standard input"), "FILE")
-            return self._lines(source, source.decode(sys.stdin.buffer.read()))
+            return self._lines(source, source.decode(streams.read_input()))
         if path.suffix.lower() not in FORMATS:
             source = Source.find(path, "FILE")
             return self._lines(source, source.text())
