@@ -12,6 +12,7 @@ from ctkd_cli.cache.entries import SORTS
 from ctkd_cli.cli._options import AsJson
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runs.printable import printable
+from ctkd_cli.runtime import streams
 
 if TYPE_CHECKING:
     from ctkd_cli.cache.eviction import Entry

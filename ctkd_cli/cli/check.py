@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
 from ctkd_cli.runs.printable import printable_lines
+from ctkd_cli.runtime import streams
 
 if TYPE_CHECKING:
     from rich.console import Console

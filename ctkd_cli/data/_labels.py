@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ from ctkd_cli.settings.literals import as_typed, literal
 if TYPE_CHECKING:
     from datasets import Dataset
 
+DELIMITERS = (";", "|", ",", "/", "+")  # between several labels in one cell
 MOST = 1000  # labels of a task: reports have a row, and predictions a column, for each
 
 
@@ -83,6 +85,18 @@ def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> lis
     where = f"{role}.label, column {column!r}"
     if len(labels) < 2:
         return [Problem("a task needs at least two labels", where=where, got=str(list(labels)))]
+    if not chosen and (several := _joined(labels)):
+        delimiter, example = several
+        return [
+            Problem(
+                "these look like several labels for one example, which is not supported yet",
+                where=where, got=repr(example),
+                allowed=f"one label per row, and none that others make up with {delimiter!r}",
+                remedy=f"keep one of them in each row (in pandas: "
+                f"table[{column!r}].str.split({delimiter!r}).str[0]); if each is one label, name "
+                f"all in {role}.labels=[...]",
+            )
+        ]  # fmt: skip
     if len(labels) > MOST:
         return [
             Problem(
@@ -109,6 +123,22 @@ def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> lis
         for names in alike.values()
         if len(names) > 1
     ]  # fmt: skip
+
+
+def _joined(labels: Sequence[str]) -> tuple[str, str] | None:
+    """The delimiter by which most labels are made up of others, and one of them; None when they
+    are not."""
+    for delimiter in DELIMITERS:
+        parts = {name: [part.strip() for part in name.split(delimiter)] for name in labels}
+        seen = Counter(part for each in parts.values() for part in set(each))
+        made_up = [
+            name
+            for name, each in parts.items()
+            if len(each) > 1 and all(part and seen[part] > 1 for part in each)
+        ]
+        if 2 * len(made_up) > len(labels):
+            return delimiter, made_up[0]
+    return None
 
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?")

@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from ctkd_cli.data._packed import without_suffix
 from ctkd_cli.data._tables import FORMATS, read_table
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def _delimiter(config: Any) -> str | None:
 
 
 def _format(file: str, module: str) -> str:
-    found = FORMATS.get(PurePosixPath(str(file)).suffix.lower(), "")
+    name = without_suffix(PurePosixPath(str(file)).name)
+    found = FORMATS.get(PurePosixPath(name).suffix.lower(), "")
     if found == "tsv":  # whose delimiter datasets names
         return "csv" if module == "csv" else ""
     return found if found in SORTS[module] else ""

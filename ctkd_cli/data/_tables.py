@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctkd_cli.data import _delimited, _json
+from ctkd_cli.data import _delimited, _json, _packed
 from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
 from ctkd_cli.errors import InputError, Problem, nearest
@@ -25,6 +25,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+OF_OFFICES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".docx", ".doc", ".odt", ".pdf")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 LONGEST = 2**20  # characters of a cell: a long book. More is a quote that was never closed
 
@@ -45,7 +46,13 @@ def read_table(
     it, the header of a CSV may show its delimiter. Raises InputError.
     """
     source = Source.find(file, where)
-    kind = format if format != "auto" else FORMATS.get(source.path.suffix.lower(), "")
+    suffix = Path(_packed.without_suffix(source.path.name)).suffix.lower()
+    kind = format if format != "auto" else FORMATS.get(suffix, "")
+    if not kind and suffix in OF_OFFICES:
+        raise source.refuse(
+            "spreadsheets and documents are not read", suffix,
+            allowed=", ".join(FORMATS), remedy="save it as CSV (UTF-8), and name that file",
+        )  # fmt: skip
     if not kind:
         names = ", or another of " + ", ".join(dict.fromkeys(FORMATS.values()))
         raise source.refuse(
@@ -60,6 +67,11 @@ def read_table(
         table = _json.read_lines(source, source.lines(encoding, newline="\n"))
     elif kind == "json":
         table = _json.read(source, source.text(encoding))
+    elif _packed.is_packed(source.path):
+        raise source.refuse(
+            f"a {kind} file that is compressed as a whole is not read",
+            remedy="unpack it; it is compressed within",
+        )
     else:
         table = _binary(source, kind)
     _require_short_cells(source, table)
@@ -85,23 +97,64 @@ def _require_short_cells(source: Source, table: Dataset) -> None:
             )
 
 
-def require_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> None:
-    """Raise InputError for every column that a table lacks."""
+def with_columns(table: Dataset, columns: Iterable[str], where: str, source: str) -> Dataset:
+    """The table with all these columns: `body.text` is the key `text` in the objects of a column
+    `body`. Raises InputError for every column that it lacks."""
+    wanted = list(dict.fromkeys(columns))
+    for column in wanted:
+        if column not in table.column_names and (inner := _within(table, column)) is not None:
+            table = table.add_column(column, inner)
     present = table.column_names
-    missing = [column for column in columns if column not in present]
+    missing = [column for column in wanted if column not in present]
     if missing:
+        known = [*present, *_dotted(table)]
         raise InputError(
             *(
                 Problem(
                     "the data has no such column",
                     where=f"{where} ({source})",
                     got=column,
-                    allowed=", ".join(present[:30]),
-                    nearest=nearest(column, present),
+                    allowed=", ".join(known[:30]),
+                    nearest=nearest(column, known),
                 )
                 for column in missing
             )
         )
+    return table
+
+
+def _within(table: Dataset, dotted: str) -> Any:
+    """The values of a key within the objects of a column, by its dotted name; None when there is
+    no such key."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = dotted.split(".")
+    for cut in range(1, len(parts)):
+        column, path = ".".join(parts[:cut]), parts[cut:]
+        if column not in table.column_names:
+            continue
+        values = table.with_format("arrow")[:][column]
+        for key in path:
+            if not pa.types.is_struct(values.type) or values.type.get_field_index(key) < 0:
+                break
+            values = pc.struct_field(values, key)
+        else:
+            return values.combine_chunks()
+    return None
+
+
+def _dotted(table: Dataset) -> list[str]:
+    """The dotted names of keys within the columns of a table."""
+    import pyarrow as pa
+
+    def inside(name: str, kind: Any) -> Iterable[str]:
+        for field in kind if pa.types.is_struct(kind) else ():
+            yield f"{name}.{field.name}"
+            yield from inside(f"{name}.{field.name}", field.type)
+
+    schema = table.with_format("arrow")[:0].schema
+    return [name for field in schema for name in inside(field.name, field.type)]
 
 
 def _binary(source: Source, kind: str) -> Dataset:

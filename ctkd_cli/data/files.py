@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.data._labels import label_column
-from ctkd_cli.data._tables import read_table, require_columns
+from ctkd_cli.data._tables import read_table, with_columns
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
 
@@ -17,7 +17,8 @@ PARTS = ("train", "validation", "test", "unlabelled")
 
 
 class Files(Reader):
-    """Your own files: CSV, TSV, JSON, JSONL, Parquet or Arrow, one per split."""
+    """Your own files: CSV, TSV, JSON, JSONL (.gz, .bz2, .xz, .zip), Parquet or Arrow, one per
+    split."""
 
     train: str = Field(
         min_length=1, description="labelled rows; rows without a label are unlabelled"
@@ -57,7 +58,7 @@ class Files(Reader):
         where = f"{self.role}.{part}"
         table = read_table(file, where, self.format, self.encoding, self.delimiter)
         labelled = part != "unlabelled"
-        require_columns(table, [*columns, *([label] if labelled else [])], where, file)
+        table = with_columns(table, [*columns, *([label] if labelled else [])], where, file)
         _require_unique_ids(table, where, file)
         if not labelled:
             return table.remove_columns([n for n in [label] if n in table.column_names])
@@ -71,7 +72,7 @@ class Files(Reader):
 def _require_unique_ids(table: Dataset, where: str, file: str) -> None:
     if "id" not in table.column_names:
         return
-    ids = Ids.of_column(table, "id")
+    ids = Ids.of_column(table, "id", "row")
     if not ids.repeat():
         return
     row = next(row for row, first in enumerate(ids.first_seen()) if first < row)

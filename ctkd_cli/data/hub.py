@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ctkd_cli.data import _plain_files
-from ctkd_cli.data._tables import first_line, require_columns
+from ctkd_cli.data._tables import first_line, with_columns
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
 
@@ -77,9 +77,11 @@ def pick_splits(
             )
         )
     found = {part: loaded[name] for part, name in names.items() if name in loaded}
-    for part, table in found.items():
-        require_columns(table, [*columns.values(), label], f"{role}.{part}_split", source)
-    if _hidden(loaded[train][label]):
+    found = {
+        part: with_columns(table, [*columns.values(), label], f"{role}.{part}_split", source)
+        for part, table in found.items()
+    }
+    if _hidden(found["train"][label]):
         raise InputError(
             Problem(
                 "the train split is empty, or its labels are hidden",

@@ -19,7 +19,7 @@ from omegaconf._utils import get_yaml_loader
 
 # Every key of a part's settings that holds text; a test compares them with the classes' fields.
 TEXTS = frozenset({
-    "backbone", "delimiter", "encoding", "folder", "head_labels", "image", "kind", "label",
+    "backbone", "delimiter", "encoding", "folder", "group", "head_labels", "image", "kind", "label",
     "labels", "map", "model", "name", "path", "reader", "revision", "subset", "test", "test_split",
     "text", "text_pair", "train", "train_split", "unlabelled", "validation", "validation_split",
 })  # fmt: skip

@@ -10,8 +10,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.data._ids import Ids
+from ctkd_cli.data._packed import without_suffix
 from ctkd_cli.data._source import Source
-from ctkd_cli.data._tables import FORMATS, read_table, require_columns
+from ctkd_cli.data._tables import FORMATS, OF_OFFICES, read_table, with_columns
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime import streams
 from ctkd_cli.runtime.lazy import torch
@@ -145,18 +147,18 @@ class Text(Kind):
         if path is None:
             source = Source(Path("standard input"), "FILE")
             return self._lines(source, source.decode(streams.read_input()))
-        if path.suffix.lower() not in FORMATS:
+        if Path(without_suffix(path.name)).suffix.lower() not in (*FORMATS, *OF_OFFICES):
             source = Source.find(path, "FILE")
             return self._lines(source, source.text())
         table = read_table(path, "FILE", guess=True)
         columns = self._columns_of(table)
-        require_columns(table, columns.values(), "FILE", str(path))
+        table = with_columns(table, columns.values(), "FILE", str(path))
         chosen = table.select_columns(list(columns.values()))
         inputs = self.conform(
             chosen.rename_columns({theirs: ours for ours, theirs in columns.items()}), str(path)
         )
         if "id" in table.column_names and "id" not in columns.values():
-            inputs = inputs.add_column("id", [str(name) for name in table["id"]])
+            inputs = inputs.add_column("id", list(Ids.of_column(table, "id", "row")))
         return inputs
 
     def _columns_of(self, table: Dataset) -> dict[str, str]:
