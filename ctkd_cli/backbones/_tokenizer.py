@@ -20,12 +20,10 @@ def load(folder: Path) -> Any:
 
 
 def positions(config: Any) -> int | None:
-    """The tokens that a classifier of this configuration has positions for; None where it counts
+    """The tokens that a model of this configuration has positions for; None where it counts
     them otherwise (relative positions, rotations). Builds the model without its numbers."""
     with torch.device("meta"):
-        model = transformers.AutoModelForSequenceClassification.from_config(
-            config, trust_remote_code=False
-        )
+        model = transformers.AutoModel.from_config(config, trust_remote_code=False)
     embedded = [
         _places(module, weight)
         for name, module in model.named_modules()

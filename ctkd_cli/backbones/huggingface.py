@@ -94,7 +94,7 @@ class Huggingface(Backbone):
         if self.weights != "pretrained":
             if self.layers is not None:
                 with torch.device("meta"):
-                    self._cut(self._load(config))
+                    self._cut(self._load(config, kind))
             return
         try:
             model, found = self._load(

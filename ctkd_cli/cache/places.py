@@ -56,7 +56,12 @@ def has_own() -> bool:
 def _own_root() -> Path:
     made = Path(tempfile.mkdtemp(prefix="ctkd-cache-"))
     maker = os.getpid()
-    atexit.register(lambda: os.getpid() == maker and shutil.rmtree(made, ignore_errors=True))
+
+    def remove() -> None:
+        if os.getpid() == maker:  # not a child of it
+            shutil.rmtree(made, ignore_errors=True)
+
+    atexit.register(remove)
     return made
 
 

@@ -146,7 +146,7 @@ def _stands(node: Any, name: str, depth: int = 0, inside: bool = False) -> yaml.
         each = [_stands(one, name, depth, inside=True) for one in node.value]
         return yaml.SequenceNode(node.tag, each, *place)
     if node.tag == YAML_NULL and node.style is None and not inside:
-        return node
+        return yaml.ScalarNode(node.tag, node.value, *place)
     return yaml.ScalarNode(YAML_TEXT, node.value, *place, style=node.style)
 
 

@@ -13,9 +13,9 @@ from conftest import WORDS, save_tiny
 from transformers import PreTrainedConfig
 
 from ctkd_cli.backbones import _layers, _tokenizer
-from ctkd_cli.backbones._pooled import logits_and_features
 from ctkd_cli.backbones.huggingface import Huggingface
 from ctkd_cli.errors import InputError
+from ctkd_cli.tasks.kinds.text import Text
 
 WORDS_KNOWN = len(WORDS) + 5
 BERT = dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,
@@ -99,9 +99,9 @@ def test_a_model_is_cut_by_its_own_structure(name: str, tmp_path: Path) -> None:
     backbone = Huggingface(model=str(folder), layers=[0, layers - 1])
     whole = Huggingface(model=str(folder))
     assert backbone.size().flops_per_unit == pytest.approx(whole.size().flops_per_unit * 2 / layers)
-    backbone.require_fitting()
+    backbone.require_fitting(Text())
     torch.manual_seed(1)
-    model = backbone.build(["a", "b"]).eval()
+    model = backbone.build(["a", "b"], Text()).eval()
     tokenizer = backbone.preprocessor()
     texts = ["the match goal " * 100, "the film"]
     tokens = tokenizer(texts, truncation=True, max_length=min(80, tokenizer.model_max_length),
@@ -110,7 +110,7 @@ def test_a_model_is_cut_by_its_own_structure(name: str, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "cut")
     again = backbone.load_trained(tmp_path / "cut").eval()
     with torch.no_grad():
-        first, second = (logits_and_features(each, tokens)[0] for each in (model, again))
+        first, second = (each(**tokens).logits for each in (model, again))
     torch.testing.assert_close(first, second)
     assert _layers.stacks(json.loads((tmp_path / "cut" / "config.json").read_text())) == {"": 2}
 
@@ -124,4 +124,4 @@ def test_a_model_that_cannot_be_cut_says_so(name: str, tmp_path: Path) -> None:
     assert Huggingface(model=str(folder)).size().flops_per_unit > 0
     with pytest.raises(InputError, match="layers of this model cannot be chosen"):
         Huggingface(model=str(folder), layers=1).size()  # which `ctkd check` asks
-    Huggingface(model=str(folder)).require_fitting()
+    Huggingface(model=str(folder)).require_fitting(Text())

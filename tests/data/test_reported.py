@@ -93,9 +93,7 @@ def test_nested_json_is_read_by_dotted_names(
     assert "did you mean body.text?" in said
 
 
-def test_a_column_whose_own_name_has_a_dot(
-    ctkd: Ctkd, tiny_run: list[str], tmp_path: Path
-) -> None:
+def test_a_column_whose_own_name_has_a_dot(ctkd: Ctkd, tiny_run: list[str], tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text(TABLE.replace("text,label", "body.text,1.0"))
     columns = ["target.text=body.text", "target.label=1.0"]
     assert checked(ctkd, tiny_run, "target.train=d.csv", *columns) == {"sport", "film"}
