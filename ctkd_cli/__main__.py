@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 a run failed; 2 bad input; 3 a sweep finished with failed 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 import time
 import traceback
@@ -27,12 +29,14 @@ from ctkd_cli.cli.predict import predict
 from ctkd_cli.cli.report import report
 from ctkd_cli.cli.resume import resume
 from ctkd_cli.cli.run import run
-from ctkd_cli.errors import CtkdError, InputError
+from ctkd_cli.errors import CtkdError, InputError, Problem
 from ctkd_cli.runs.printable import printable_lines
-from ctkd_cli.runtime import parallel, waiting
+from ctkd_cli.runtime import parallel, streams, variables, waiting
 from ctkd_cli.settings.credentials import redacted
 
 PATIENCE = 10.0  # seconds; torchrun ends all processes when one has ended
+LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)  # of standard output
+SILENTLY = ("MPLBACKEND", "MATPLOTLIBRC")  # no setting has to do with these
 OVERRIDES = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 app = typer.Typer(
@@ -62,11 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [argument for argument in given if argument != "--debug"] or ["--help"]
     if words[0] in ("--shell-completion", "-sc"):  # how Hydra's completion scripts call us
         words.insert(0, "run")
+    streams.open_all()
+    if problem := parallel.half_set() or _without_docstrings():
+        _say(f"error: {problem}")
+        return InputError.exit_code
     parallel.quiet()
     waiting.asleep()
+    for name in variables.remove():
+        if parallel.is_main() and name not in SILENTLY:
+            _say(f"note: {name} is not used: settings decide (ctkd list)")
     try:
         # Without its standalone mode typer returns the code of an exit, 130 for Ctrl-C.
         code = app(words, standalone_mode=False, prog_name="ctkd")
+        streams.flush()
     except Exception as error:
         if debug:
             _say(traceback.format_exc())
@@ -86,6 +98,18 @@ def _options(
         raise typer.Exit
 
 
+def _without_docstrings() -> Problem | None:
+    if sys.flags.optimize < 2:
+        return None
+    return Problem(
+        "transformers reads docstrings, which Python leaves out here",
+        where="PYTHONOPTIMIZE, or python -OO",
+        got=str(sys.flags.optimize),
+        allowed="0 or 1",
+        remedy="unset PYTHONOPTIMIZE",
+    )
+
+
 def _explain(error: Exception) -> int:
     """Say on stderr what went wrong; the exit code that goes with it."""
     if isinstance(error, InputError) and not parallel.is_main():
@@ -97,18 +121,35 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and is_of_cache(error):
         return _explain(not_writable(error))
     if isinstance(error, TyperException):
-        _say(f"error: {error.format_message()}")
-        _say("  try:     ctkd --help")
-        return error.exit_code
+        return _explain_usage(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename)
+        got = f"{name[:60]}... ({len(name)} characters)"
+        _say(f"error: {Problem('this name is too long', where='a file or folder', got=got)}")
+        return InputError.exit_code
+    if isinstance(error, OSError) and error.filename is None and error.errno in LOST:
+        _say(f"error: standard output cannot be written: {error.strerror}")
+        with contextlib.suppress(OSError):
+            streams.flush()
+        return 1
     _say(f"error: {type(error).__name__}: {error}")
     _say("  this is not a message that ctkd meant to give; add --debug for the traceback")
     return 1
 
 
+def _explain_usage(error: TyperException) -> int:
+    """Of a command that was typed wrongly."""
+    context = getattr(error, "ctx", None)
+    _say(f"error: {error.format_message()}")
+    _say(f"  try:     {context.command_path if context else 'ctkd'} --help")
+    return error.exit_code
+
+
 def _say(message: str) -> None:
     """Print to stderr. Texts of the user may be in the message: neither escape codes nor
     passwords reach the terminal."""
-    print(printable_lines(redacted(message)), file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody can be told
+        print(printable_lines(redacted(message)), file=sys.stderr, flush=True)
 
 
 def run_and_exit() -> None:

@@ -25,6 +25,7 @@ from ctkd_cli.runtime.devices import Device
 from ctkd_cli.settings import validation
 from ctkd_cli.settings.component import Component, Frozen, available, find
 from ctkd_cli.settings.compose import attempt
+from ctkd_cli.settings.literals import decoded
 from ctkd_cli.settings.validation import Refused
 from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
@@ -192,7 +193,7 @@ def load(settings: Mapping[str, Any]) -> Experiment:
     Raises InputError with every problem: unknown keys (with the nearest key), wrong types, values
     out of range, unknown parts.
     """
-    settings = _spread(settings)
+    settings = _spread(decoded(settings))
     composer = _Composer(settings)
     fields: dict[str, Any] = {
         part: (composer.type_of(part, *bases), ...)

@@ -54,6 +54,7 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
     experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
     turns, targets = admitted.turns, admitted.targets
     devices.set_threads(experiment.device)
+    reports.get_ready()
     memory.spare_collector()
 
     with _running(directory, experiment, sources) as rundir:

@@ -106,4 +106,4 @@ def logits_of(folder: Path, split: str) -> np.ndarray | None:
 def save(loaded: LoadedModel, folder: Path) -> None:
     """A model in the format of save_pretrained, with its preprocessor."""
     loaded.model.save_pretrained(folder)
-    loaded.preprocessor.save_pretrained(folder)
+    loaded.kind.save_preprocessor(loaded.preprocessor, folder)

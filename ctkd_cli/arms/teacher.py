@@ -13,7 +13,7 @@ import transformers
 
 from ctkd_cli.arms.encoded_task import EncodedTask, logits_of, save
 from ctkd_cli.arms.keys import Variant, knowledge_key, teacher_key
-from ctkd_cli.cache.entries import Cache
+from ctkd_cli.cache.entries import Cache, ailment
 from ctkd_cli.distillation import knowledge
 from ctkd_cli.distillation.knowledge import Head, Knowledge
 from ctkd_cli.runtime import devices
@@ -126,7 +126,7 @@ def extract_knowledge(
         folder, reused = Cache("knowledge").get(
             key,
             lambda folder: _ask(experiment, teacher, inputs, stage, folder),
-            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+            on_damage=lambda entry: stage.note(f"{entry} {ailment(entry)} and is made again"),
             together=True,
         )
         if reused:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from ctkd_cli.backbones import _weights
+from ctkd_cli.backbones import _layers, _tokenizer, _weights
 from ctkd_cli.backbones.base import Backbone, ModelSize
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runtime.lazy import torch, transformers
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.kinds.base import Kind
 
 Index = Annotated[int, Field(ge=0)]
-
-
 DROPOUT = re.compile(r"drop(out|$|_|path)")  # keys of a config.json
 
 
@@ -92,9 +90,12 @@ class Huggingface(Backbone):
         numbers."""
         from ctkd_cli.backbones._pooled import final_linear
 
-        if self.weights != "pretrained":
-            return
         config = self._config()
+        if self.weights != "pretrained":
+            if self.layers is not None:
+                with torch.device("meta"):
+                    self._cut(self._load(config, kind))
+            return
         try:
             model, found = self._load(
                 config,
@@ -124,6 +125,7 @@ class Huggingface(Backbone):
                     remedy="fetch or save weights and config.json together",
                 )
             )
+        self._cut(model)
 
     def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
         """A head that the weights may hold was trained for other labels, so a new one is drawn."""
@@ -187,16 +189,26 @@ class Huggingface(Backbone):
         return model
 
     def preprocessor(self) -> Any:
-        return self.load_preprocessor(self.folder)
+        """Not every tokenizer knows how many tokens its model has positions for."""
+        tokenizer = self.load_preprocessor(self.folder)
+        if self._positions is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, self._positions)
+        return tokenizer
 
     def load_preprocessor(self, folder: Path) -> Any:
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            return _tokenizer.load(folder)
         except Exception as error:  # transformers raises a dozen kinds
             raise _weights.unreadable("tokenizer", f"{self.role}.model", folder, error) from None
-        if tokenizer.pad_token is None:  # GPT-2 and its kin
-            tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer
+
+    @cached_property
+    def _positions(self) -> int | None:
+        config = self._bare_config()
+        try:
+            return _tokenizer.positions(config)
+        except Exception as error:
+            where = f"{self.role}.model"
+            raise _weights.unreadable("architecture", where, self.folder, error) from None
 
     def fingerprint(self) -> str:
         files = _weights.hash_folder(
@@ -212,23 +224,53 @@ class Huggingface(Backbone):
         def read(*names: str, default: int = 0) -> int:
             return int(next((config[name] for name in names if config.get(name)), default))
 
-        width = read("hidden_size", "n_embd", "dim")
-        inner = read("intermediate_size", "n_inner", "hidden_dim", default=4 * width)
-        n_layers = read("num_hidden_layers", "n_layer", "n_layers")
-        n_layers = len(self._kept(n_layers)) if self.layers is not None else n_layers
-        per_layer = 4 * width**2 + 2 * width * inner
+        width = read("hidden_size", "n_embd", "dim", "d_model", "emb_dim")
+        inner = read("intermediate_size", "n_inner", "hidden_dim", "d_ff", "d_inner",
+                     "encoder_ffn_dim", "ffn_dim", "dff", default=4 * width)  # fmt: skip
+        stacks = _layers.stacks(config)
+        if self.layers is not None:
+            self._require_cuttable(_layers.why_uncut(config))
+            stacks = {"": len(self._kept(stacks[""]))}
+        read_by = dict.fromkeys(stacks, 4 * width**2 + 2 * width * inner)
+        if "decoder" in read_by:  # which attends to the encoder too
+            read_by["decoder"] += 4 * width**2
+        passed = sum(n_layers * read_by[name] for name, n_layers in stacks.items())
+        groups = config.get("num_hidden_groups")  # of layers that share their weights
+        held = read_by[""] * groups * config.get("inner_group_num", 1) if groups else passed
         positions = read("max_position_embeddings", "n_positions")
-        embeddings = (read("vocab_size") + positions) * width
-        return ModelSize(embeddings + n_layers * per_layer, 2.0 * n_layers * per_layer)
+        embedded = read("embedding_size", default=width)
+        embeddings = (read("vocab_size") + positions) * embedded
+        return ModelSize(embeddings + held, 2.0 * passed)
+
+    def _require_cuttable(self, reason: str) -> None:
+        if reason and self.layers is not None:
+            raise InputError(
+                Problem(
+                    f"the layers of this model cannot be chosen: {reason}",
+                    where=f"{self.role}.layers",
+                    got=str(self.layers),
+                    allowed="null, which keeps all",
+                    remedy=f"{self.role}.layers=null, or another {self.role}.model",
+                )
+            )
 
     def _config(self) -> Any:
+        """The configuration of a classifier that gives one label, whatever the model was before."""
+        config = self._bare_config()
+        config.pad_token_id = self.preprocessor().pad_token_id
+        return config
+
+    def _bare_config(self) -> Any:
         try:
             config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
         self._change(config)
-        config.pad_token_id = self.preprocessor().pad_token_id
+        config.problem_type = "single_label_classification"
+        for leftover in ("task_specific_params", "finetuning_task"):
+            if getattr(config, leftover, None) is not None:
+                setattr(config, leftover, None)
         return config
 
     def _change(self, config: Any) -> None:
@@ -284,25 +326,11 @@ class Huggingface(Backbone):
         )  # fmt: skip
 
     def _cut(self, model: PreTrainedModel) -> PreTrainedModel:
-        if self.layers is None:
-            return model
-        total = model.config.num_hidden_layers
-        keep = self._kept(total)
-        name, stack = next(
-            (name, module)
-            for name, module in model.named_modules()
-            if isinstance(module, torch.nn.ModuleList) and len(module) == total
-        )
-        kept = torch.nn.ModuleList(stack[index] for index in keep)
-        for position, layer in enumerate(kept):
-            for module in layer.modules():
-                if hasattr(module, "layer_idx"):
-                    module.layer_idx = position  # type: ignore[assignment]
-        parent, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(parent), attribute, kept)
-        model.config.num_hidden_layers = len(keep)
-        if getattr(model.config, "layer_types", None):
-            model.config.layer_types = [model.config.layer_types[index] for index in keep]
+        if self.layers is not None:
+            try:
+                _layers.cut(model, self._kept(int(model.config.num_hidden_layers)))
+            except (ValueError, AttributeError) as error:
+                self._require_cuttable(str(error))
         return model
 
     def _kept(self, total: int) -> tuple[int, ...]:

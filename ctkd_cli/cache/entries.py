@@ -21,26 +21,25 @@ from typing import Any, Literal, get_args
 from filelock import FileLock
 
 import ctkd_cli
-from ctkd_cli.cache import file_hash, pins
+from ctkd_cli.cache import file_hash, pins, places
+from ctkd_cli.cache.places import cache_root
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, variables
 
 MANIFEST = "MANIFEST.json"
 Sort = Literal[
     "teachers", "knowledge", "arms", "students", "checkpoints", "tokens", "corpora"
 ]  # fmt: skip
 SORTS = get_args(Sort)
-FORMAT = 5  # part of every key: raise it when the meaning of a stored file changes
-
-
-def cache_root() -> Path:
-    """`$CTKD_CACHE`, or `~/.cache/ctkd`."""
-    return Path(os.environ.get("CTKD_CACHE") or Path.home() / ".cache" / "ctkd")
+FORMAT = 6  # part of every key: raise it when the meaning of a stored file changes
 
 
 def require_writable() -> None:
-    """Raise InputError when the cache cannot be written. Nothing is made."""
+    """Raise InputError when there is no cache and none can be made; one that may only be read
+    serves as one (places.py). Nothing is made."""
     there = cache_root().absolute()
+    if there.is_dir():
+        return
     while not os.path.exists(there):  # Path.exists raises where it may not look
         there = there.parent
     try:
@@ -69,8 +68,8 @@ def is_of_cache(error: OSError) -> bool:
 
 
 def content_key(*parts: Any) -> str:
-    """Hash of plain data (numbers, strings, lists, mappings)."""
-    text = json.dumps([FORMAT, *parts], sort_keys=True)
+    """Hash of plain data (numbers, strings, lists, mappings), and of what chooses kernels."""
+    text = json.dumps([FORMAT, variables.keyed(), *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -78,12 +77,26 @@ class Cache:
     """Folders of one sort, by key."""
 
     def __init__(self, sort: Sort, root: Path | None = None) -> None:
-        self.folder = (root or cache_root()) / sort
+        self._root = root or cache_root()
+        self.folder = self._root / sort
 
     def find(self, key: str) -> Path | None:
         """The entry of a key if it is there and whole."""
-        entry = self.folder / key
-        return _used(entry) if is_whole(entry) else None
+        for entry in self._places(key):
+            if os.path.lexists(entry):
+                pins.claim(entry)  # before it is looked at: nobody removes it meanwhile
+                if is_whole(entry):
+                    return _used(entry)
+        return None
+
+    def lies_ill(self, key: str) -> str:
+        """What is wrong with the entry of a key, in words; "" when it is absent or whole."""
+        entry = next(filter(os.path.lexists, self._places(key)), None)
+        return "" if entry is None or is_whole(entry) else ailment(entry)
+
+    def _places(self, key: str) -> tuple[Path, ...]:
+        shared = self.folder / key
+        return (shared, places.own(shared, self._root)) if places.has_own() else (shared,)
 
     def get(
         self,
@@ -100,10 +113,9 @@ class Cache:
         it anew, whatever is there. together: all processes of a data-parallel run make it; what
         the first one writes is kept.
         """
-        entry = self.folder / key
-        found = (entry, True)
+        found = (self.folder / key, True)
         if parallel.is_main():
-            found = self._get(entry, make, on_damage, again, together)
+            found = self._get(key, make, on_damage, again, together)
         elif together and not parallel.share(True):
             with tempfile.TemporaryDirectory() as thrown_away:
                 make(Path(thrown_away))
@@ -111,41 +123,59 @@ class Cache:
 
     def drop(self, key: str) -> None:
         """Remove the entry of a key, if it is there."""
-        entry = self.folder / key
-        if parallel.is_main() and os.path.lexists(entry):
-            with lock_of(entry):
-                remove(entry)
+        for entry in self._places(key):
+            if parallel.is_main() and os.path.lexists(entry):
+                with suppress(PermissionError), lock_of(entry):
+                    remove(entry)
 
     def _get(
         self,
-        entry: Path,
+        key: str,
         make: Callable[[Path], None],
         on_damage: Callable[[Path], None],
         again: bool,
         together: bool,
     ) -> tuple[Path, bool]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with lock_of(entry):
-            there = not again and is_whole(entry)
+        found = None if again else self.find(key)
+        if found is not None:
             if together:
-                parallel.share(there)
-            if there:
-                return _used(entry), True
-            for left in self.folder.glob(f".{entry.name}-*"):  # by a process that was killed
+                parallel.share(True)
+            return found, True
+        folder = places.writable(self.folder, self._root)
+        if places.unreadable(self.folder / key) is not None:
+            on_damage(self.folder / key)
+            folder = places.own(self.folder, self._root)
+        lock = Path(lock_of(folder / key).lock_file)
+        if os.path.exists(lock) and not places.may(lock, os.W_OK):  # another user's, for reading
+            folder = places.own(self.folder, self._root)
+        folder.mkdir(parents=True, exist_ok=True)
+        entry = folder / key
+        with lock_of(entry):
+            found = None if again else self.find(key)  # others may have made it meanwhile
+            if together:
+                parallel.share(found is not None)
+            if found is not None:
+                return found, True
+            for left in folder.glob(f".{key}-*"):  # by a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
             if os.path.lexists(entry) and not again:
                 on_damage(entry)
-            making = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=self.folder))
+            making = places.new_folder(folder, f".{key}-")
             try:
                 make(making)
                 _write_manifest(making)
                 old = _set_aside(entry)
                 making.rename(entry)
-                sync(self.folder)
+                sync(folder)
                 shutil.rmtree(old, ignore_errors=True)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
             return _used(entry), False
+
+
+def ailment(entry: Path) -> str:
+    """What is wrong with an entry that is not whole."""
+    return "is damaged" if places.unreadable(entry) is None else "cannot be read by this user"
 
 
 def lock_of(entry: Path, timeout: float = -1) -> FileLock:
@@ -160,7 +190,7 @@ def remove(entry: Path) -> None:
 
 def _set_aside(entry: Path) -> Path:
     """Move what lies in an entry's place, if anything does, to a folder of its own."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    aside = places.new_folder(entry.parent, f".{entry.name}-")
     with suppress(FileNotFoundError):
         entry.rename(aside / "old")
     return aside
@@ -205,9 +235,9 @@ def manifest_of(entry: Path) -> dict[str, Any]:
 
 def _write_manifest(folder: Path) -> None:
     """The last file of an entry, when all others lie on the disk for good."""
-    os.umask(mask := os.umask(0))
-    for file in folder.rglob("*"):  # some libraries write for the user's eyes only
-        file.chmod((0o777 if file.is_dir() else 0o666) & ~mask)
+    (folder / MANIFEST).touch()
+    places.hand_down(folder, like=folder / MANIFEST)
+    for file in folder.rglob("*"):
         sync(file)
     about = {
         "ctkd": ctkd_cli.__version__,

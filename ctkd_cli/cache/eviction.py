@@ -17,7 +17,8 @@ from pathlib import Path
 from filelock import Timeout
 
 from ctkd_cli.cache import pins
-from ctkd_cli.cache.entries import MANIFEST, SORTS, cache_root, lock_of, manifest_of, remove
+from ctkd_cli.cache.entries import MANIFEST, SORTS, lock_of, manifest_of, remove
+from ctkd_cli.cache.places import cache_root, may, unreadable
 from ctkd_cli.errors import InputError, Problem
 
 LIMIT_VARIABLE = "CTKD_CACHE_LIMIT"
@@ -50,6 +51,16 @@ class Entry:
     def in_use(self) -> bool:
         return pins.is_claimed(self.path)
 
+    @property
+    def readable(self) -> bool:
+        return unreadable(self.path) is None
+
+    @property
+    def removable(self) -> bool:
+        """Whether this user may move it out of its folder, and empty it."""
+        folders = (self.path.parent, self.path)
+        return all(may(folder, os.W_OK | os.X_OK) for folder in folders)
+
 
 def entries() -> list[Entry]:
     """All that lies in the cache, the longest unused first."""
@@ -62,13 +73,15 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def clear(chosen: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Remove entries. Returns those that went, and those that a running job uses."""
+def clear(chosen: Iterable[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    """Remove entries. Returns those that went, those that a running job uses, and those of others
+    that this user may not remove."""
     gone: list[Entry] = []
-    kept: list[Entry] = []
+    used: list[Entry] = []
+    others: list[Entry] = []
     for entry in chosen:
-        (gone if _removed(entry) else kept).append(entry)
-    return gone, kept
+        (gone if _removed(entry) else used if entry.removable else others).append(entry)
+    return gone, used, others
 
 
 def make_room() -> list[Entry]:
@@ -152,7 +165,9 @@ def _entry(path: Path) -> Entry:
 
 
 def _removed(entry: Entry) -> bool:
-    """Remove an entry unless it is used or being made."""
+    """Remove an entry unless it is used, being made, or another user's."""
+    if not entry.removable:
+        return False
     whole = entry.path.with_name(entry.key)
     try:
         with lock_of(whole, timeout=0):

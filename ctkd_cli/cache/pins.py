@@ -10,12 +10,13 @@ cannot be removed anyway.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
+
+from ctkd_cli.cache import places
 
 try:
     import fcntl
@@ -74,29 +75,32 @@ def is_claimed(entry: Path) -> bool:
     """Whether a job uses an entry, this process's own among them."""
     root = entry.parent.parent
     wanted = entry.relative_to(root).as_posix()
-    return any(wanted in _read(file) for file in (root / FOLDER).glob("*"))
+    return any(_claims(file, wanted) for file in (root / FOLDER).glob("*"))
 
 
 def _locked_file(folder: Path) -> tuple[Path, TextIO]:
     """A new file that this process holds until it closes it."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
-        descriptor, name = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=folder)
+        descriptor, file = places.new_file(folder, f"{os.getpid()}-")
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.path.exists(name):  # else somebody took it for a dead job's, before it was locked
-            return Path(name), os.fdopen(descriptor, "w", encoding="utf-8")
+        if file.exists():  # else somebody took it for a dead job's, before it was locked
+            return file, os.fdopen(descriptor, "w", encoding="utf-8")
         os.close(descriptor)
 
 
-def _read(file: Path) -> list[str]:
-    """The claims of a running job; those of a job that has ended are none, and go."""
+def _claims(file: Path, entry: str) -> bool:
+    """Whether a running job claims an entry. What a job claims that this user may not look at is
+    not known, and all of it may be; the claims of a job that has ended are none, and go."""
     try:
-        with file.open("r+", encoding="utf-8") as stream:
+        with file.open(encoding="utf-8") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                return stream.read().splitlines()
+                return entry in stream.read().splitlines()
             file.unlink()
+    except PermissionError:
+        return not places.may(file, os.R_OK)
     except OSError:
         pass
-    return []
+    return False

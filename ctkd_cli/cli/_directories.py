@@ -23,8 +23,18 @@ WHOLE = "distilled/accuracy"  # a figure that no complete run lacks
 
 
 def outputs() -> Path:
-    """The folder in which runs get their directories."""
-    return Path(os.environ.get(OUTPUTS_VARIABLE) or "outputs")
+    """The folder in which runs get their directories. Raises InputError for a home that is not
+    there, and for a name that settings cannot hold."""
+    named = Path(os.environ.get(OUTPUTS_VARIABLE) or "outputs")
+    try:
+        named = named.expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            Problem("there is no such home", where=OUTPUTS_VARIABLE, got=f"{named} ({error})",
+                    remedy=f"{OUTPUTS_VARIABLE}=FOLDER ctkd run ...")
+        ) from None  # fmt: skip
+    require_nameable(named, OUTPUTS_VARIABLE)
+    return named
 
 
 def claim_for_all(name: str) -> Path:
@@ -54,9 +64,32 @@ def named_by_user(overrides: Sequence[str], key: str) -> Path | None:
         name, _, value = override.lstrip("+").partition("=")
         if name == key:
             directory = Path(value.strip("'\""))
+            if not directory.is_absolute():
+                require_nameable(Path(), key)
             require_free(directory, key)
             return directory
     return None
+
+
+def require_nameable(directory: Path, key: str) -> None:
+    """Raise InputError for a folder whose name settings cannot hold: they are UTF-8, and `${` in
+    them is a reference."""
+    try:
+        path = str(directory.absolute())
+    except OSError as error:  # the folder that we are in is gone
+        raise not_writable(error, key, "cd FOLDER, one that is there") from None
+    shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if shown == path and "${" not in path:
+        return
+    raise InputError(
+        Problem(
+            "runs cannot be kept in a folder of this name",
+            where=key,
+            got=shown,
+            allowed="a path in UTF-8, without ${",
+            remedy="CTKD_OUTPUTS=FOLDER ctkd run ..., with another folder",
+        )
+    )
 
 
 def require_free(directory: Path, key: str) -> None:

@@ -26,7 +26,8 @@ from ctkd_cli.cli._directories import (
 from ctkd_cli.cli._options import start_hydra
 from ctkd_cli.errors import InputError, Problem, SweepIncomplete
 from ctkd_cli.runs.rundir import SWEEP_FILE
-from ctkd_cli.runtime import parallel
+from ctkd_cli.runtime import parallel, variables
+from ctkd_cli.settings.literals import quoted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -212,8 +213,7 @@ def validate(jobs: Sequence[Sequence[str]], others: Sequence[Problem] = ()) -> l
 
 
 def _override(key: str, directory: Path) -> str:
-    path = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{path}'"
+    return f"{key}={quoted(str(directory))}"
 
 
 def hand_over(arguments: list[str]) -> None:
@@ -263,6 +263,7 @@ def _job(config: DictConfig) -> float:
     from ctkd_cli.sweep.launchers import RESUME_VARIABLE
     from ctkd_cli.sweep.search import objective
 
+    variables.remove()  # this may be another machine than the one that was asked
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
     key = "hydra.sweep.dir" if job.mode is RunMode.MULTIRUN else "hydra.run.dir"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,15 +12,22 @@ from ctkd_cli.cache.entries import SORTS
 from ctkd_cli.cli._options import AsJson
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runs.printable import printable
+from ctkd_cli.runtime import streams
 
 if TYPE_CHECKING:
     from ctkd_cli.cache.eviction import Entry
 
-cache = typer.Typer(help="Show or clear what is kept for later runs.", no_args_is_help=True)
+cache = typer.Typer(help="Show or clear what is kept for later runs.")
 Sort = Annotated[str | None, typer.Option(help=f"Only one of {', '.join(SORTS)}.")]
 OlderThan = Annotated[
     str | None, typer.Option(metavar="AGE", help="Only what was not used for so long: 12h, 30d.")
 ]
+
+
+@cache.callback(invoke_without_command=True)
+def _without_verb(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @cache.command("list")
@@ -36,7 +42,7 @@ def list_cache(sort: Sort = None, older_than: OlderThan = None, as_json: AsJson 
     """
     found = _chosen(sort, older_than)
     if as_json:
-        print(json.dumps([_plain(entry) for entry in found], indent=1, ensure_ascii=False))
+        print(streams.as_json([_plain(entry) for entry in found], indent=1))
     else:
         _print(found)
 
@@ -53,11 +59,13 @@ def clear_cache(sort: Sort = None, older_than: OlderThan = None) -> None:
     """
     from ctkd_cli.cache import eviction
 
-    gone, kept = eviction.clear(_chosen(sort, older_than))
+    gone, used, others = eviction.clear(_chosen(sort, older_than))
     freed = eviction.size_in_words(sum(entry.size for entry in gone))
-    print(f"removed {len(gone)} of {len(gone) + len(kept)} entries, {freed}")
-    if kept:
-        print(f"left {len(kept)} that a running job uses or makes")
+    print(f"removed {len(gone)} of {len(gone) + len(used) + len(others)} entries, {freed}")
+    if used:
+        print(f"left {len(used)} that a running job uses or makes")
+    if others:
+        print(f"left {len(others)} of other users, which this user may not remove")
 
 
 def _chosen(sort: str | None, older_than: str | None) -> list[Entry]:
@@ -82,6 +90,7 @@ def _plain(entry: Entry) -> dict[str, object]:
     return {
         "sort": entry.sort, "key": entry.key, "bytes": entry.size, "used": entry.used,
         "made_by": entry.by, "whole": not entry.making, "in_use": entry.in_use,
+        "readable": entry.readable,
         "path": str(entry.path),
     }  # fmt: skip
 
@@ -93,7 +102,7 @@ def _print(found: list[Entry]) -> None:
     from rich.text import Text
 
     from ctkd_cli.cache import eviction
-    from ctkd_cli.cache.entries import cache_root
+    from ctkd_cli.cache.places import cache_root
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -105,6 +114,7 @@ def _print(found: list[Entry]) -> None:
         run = Path(entry.by)
         shown = f"{run.parent.name}/{run.name}" if run.name.isdigit() else run.name  # of a sweep
         by = "not whole" if entry.making else printable(shown)
+        by = by if entry.readable else "cannot be read by this user"
         size = eviction.size_in_words(entry.size)
         table.add_row(entry.sort, entry.key[:12], size, used, Text(by))
     if found:

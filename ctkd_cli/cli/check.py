@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
 from ctkd_cli.runs.printable import printable_lines
+from ctkd_cli.runtime import streams
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def check(
         "memory_gib": round(cost.memory / 2**30, 1),
     }
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(streams.as_json(found, indent=1))
     else:
         _print(found, label_map, cost.sentence)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runs.printable import printable, printable_lines
 from ctkd_cli.runs.spreadsheet import inert, write
+from ctkd_cli.runtime.streams import as_json, holds_all_letters
 
 if TYPE_CHECKING:
     from ctkd_cli.deploy.predict import Labelled
@@ -80,6 +80,9 @@ def predict(
                 )
             )
         if chosen == Format.csv:
+            if position == 0 and not holds_all_letters():
+                told = f"note: standard output is {sys.stdout.encoding}, and shows other letters as"
+                print(f"{told} \\x..; PYTHONIOENCODING=utf-8 has them all", file=sys.stderr)
             _print_csv(labelled, header=position == 0)
         elif chosen == Format.jsonl:
             _print_jsonl(labelled)
@@ -113,7 +116,7 @@ def _print_jsonl(labelled: Labelled) -> None:
             **{name: values[position] for name, values in labelled.kept.items()},
             **record,
         }
-        print(json.dumps(line, ensure_ascii=False, default=str))
+        print(as_json(line))
 
 
 def _print_conll(labelled: Labelled) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import pa, pc
@@ -17,17 +17,19 @@ CLOSE = 0.75  # how alike a name must be to be meant: `text` is not `intent`
 LOOKED_AT = 1_000  # rows from which the meaning of a column is guessed
 
 
-def require_columns(
+def with_columns(
     table: Dataset, columns: Mapping[str, str], where: str, source: str, settings: str = ""
-) -> None:
-    """Raise InputError for every column that a table lacks. columns: the user's name for each
-    setting that names one (text, label); settings: the key above those settings (target), when
-    another column can be named there."""
-    present = table.column_names
-    free = [name for name in present if name not in columns.values()]
+) -> Dataset:
+    """The table with all these columns: `body.text` is the key `text` in the objects of a column
+    `body`. columns: the user's name for each setting that names one (text, label); settings: the
+    key above those settings (target), when another column can be named there. Raises InputError
+    for every column that it lacks."""
+    table = with_dotted(table, columns.values())
+    present = [*table.column_names, *_dotted(table)]
+    free = [name for name in table.column_names if name not in columns.values()]
     problems = []
     for setting, column in columns.items():
-        if column in present:
+        if column in table.column_names:
             continue
         close = difflib.get_close_matches(column, free, n=1, cutoff=CLOSE)
         guess = close[0] if close else _guess(table, free, is_label=setting == "label")
@@ -46,6 +48,45 @@ def require_columns(
         )
     if problems:
         raise InputError(*problems)
+    return table
+
+
+def with_dotted(table: Dataset, columns: Iterable[str]) -> Dataset:
+    """The table with the columns that dotted names stand for."""
+    for column in dict.fromkeys(columns):
+        if column not in table.column_names and (inner := _within(table, column)) is not None:
+            table = table.add_column(column, inner)
+    return table
+
+
+def _within(table: Dataset, dotted: str) -> Any:
+    """The values of a key within the objects of a column, by its dotted name; None when there is
+    no such key."""
+    parts = dotted.split(".")
+    for cut in range(1, len(parts)):
+        column, path = ".".join(parts[:cut]), parts[cut:]
+        if column not in table.column_names:
+            continue
+        values = table.with_format("arrow")[:][column]
+        for key in path:
+            if not pa.types.is_struct(values.type) or values.type.get_field_index(key) < 0:
+                break
+            values = pc.struct_field(values, key)
+        else:
+            return values.combine_chunks()
+    return None
+
+
+def _dotted(table: Dataset) -> list[str]:
+    """The dotted names of keys within the columns of a table."""
+
+    def inside(name: str, kind: Any) -> Iterable[str]:
+        for field in kind if pa.types.is_struct(kind) else ():
+            yield f"{name}.{field.name}"
+            yield from inside(f"{name}.{field.name}", field.type)
+
+    schema = table.with_format("arrow")[:0].schema
+    return [name for field in schema for name in inside(field.name, field.type)]
 
 
 def _guess(table: Dataset, free: Sequence[str], is_label: bool) -> str:

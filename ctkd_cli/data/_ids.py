@@ -94,12 +94,15 @@ class Ids(Sequence[str]):
         return cls(found)
 
     @classmethod
-    def of_column(cls, table: Dataset, column: str) -> Ids:
-        """What a column holds, as texts."""
+    def of_column(cls, table: Dataset, column: str, prefix: str) -> Ids:
+        """What a column holds, as texts; a row that has none is counted: `train-7`."""
         values = table.with_format("arrow")[:][column].combine_chunks()
         if not (pa.types.is_string(values.type) or pa.types.is_integer(values.type)):
-            return cls([str(value) for value in table[column]])  # as Python writes them
-        return cls(pc.fill_null(values.cast(pa.large_string()), str(None)))
+            as_python = (None if value is None else str(value) for value in table[column])
+            values = pa.array(as_python, pa.large_string())
+        texts = values.cast(pa.large_string())
+        absent = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
+        return cls(pc.if_else(absent, cls.counted(prefix, len(table)).array, texts))
 
     @classmethod
     def counted(cls, prefix: str, n: int) -> Ids:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import pa, pc
+from ctkd_cli.settings.literals import as_typed, literal
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+DELIMITERS = (";", "|", ",", "/", "+")  # between several labels in one cell
 MOST = 1000  # labels of a task: reports have a row, and predictions a column, for each
 
 
@@ -122,6 +127,18 @@ def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> lis
     where = f"{role}.label, column {column!r}"
     if len(labels) < 2:
         return [Problem("a task needs at least two labels", where=where, got=str(list(labels)))]
+    if not chosen and (several := _joined(labels)):
+        delimiter, example = several
+        return [
+            Problem(
+                "these look like several labels for one example, which is not supported yet",
+                where=where, got=repr(example),
+                allowed=f"one label per row, and none that others make up with {delimiter!r}",
+                remedy=f"keep one of them in each row (in pandas: "
+                f"table[{column!r}].str.split({delimiter!r}).str[0]); if each is one label, name "
+                f"all in {role}.labels=[...]",
+            )
+        ]  # fmt: skip
     if len(labels) > MOST:
         return [
             Problem(
@@ -130,27 +147,46 @@ def problems(labels: Sequence[str], role: str, column: str, chosen: bool) -> lis
                 remedy=f"{role}.label=COLUMN, or {role}.labels=[...] to keep some",
             )
         ]  # fmt: skip
+    if chosen:
+        return []
     alike: dict[str, list[str]] = {}
-    for name in () if chosen else labels:
+    for name in labels:
         alike.setdefault(_folded(name), []).append(name)
+    joined = {name: alike[_folded(name)][-1] for name in labels}
+    one, both = (f"{role}.labels={literal(value)}" for value in (joined, list(labels)))
     return [
         Problem(
             "these labels differ only in how they are written", where=where,
             got=", ".join(map(repr, names)),
             allowed="labels that differ in more than case, blanks or the form of a number",
-            remedy=f"{role}.labels={{{names[0]}: {names[-1]}, ...}} makes them one, "
-            f"{role}.labels=[...] keeps both; name all labels there",
+            remedy=f"{shlex.quote(as_typed(one))} makes them one, "
+            f"{shlex.quote(as_typed(both))} keeps both",
         )
         for names in alike.values()
         if len(names) > 1
     ]  # fmt: skip
 
 
+def _joined(labels: Sequence[str]) -> tuple[str, str] | None:
+    """The delimiter by which most labels are made up of others, and one of them; None when they
+    are not."""
+    for delimiter in DELIMITERS:
+        parts = {name: [part.strip() for part in name.split(delimiter)] for name in labels}
+        seen = Counter(part for each in parts.values() for part in set(each))
+        made_up = [
+            name
+            for name, each in parts.items()
+            if len(each) > 1 and all(part and seen[part] > 1 for part in each)
+        ]
+        if 2 * len(made_up) > len(labels):
+            return delimiter, made_up[0]
+    return None
+
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?")
+
+
 def _folded(name: str) -> str:
-    """What two spellings of one label have in common."""
+    """What two spellings of one label have in common. Numbers are compared exactly."""
     text = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return repr(number) if isfinite(number) else text
+    return str(Fraction(text)) if NUMBER.fullmatch(text) and text.isascii() else text

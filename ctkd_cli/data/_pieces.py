@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from ctkd_cli.cache.entries import cache_root
+from ctkd_cli.cache.places import cache_root, writable
 from ctkd_cli.runtime.lazy import pa
 from ctkd_cli.runtime.memory import mapped_buffer
 
@@ -30,7 +30,7 @@ def gather(pieces: Iterable[pa.RecordBatch]) -> pa.Table | None:
 
 def _on_disk(pieces: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """A table in a file that loses its name at once, so that it goes when the process does."""
-    folder = cache_root() / "tables"
+    folder = writable(cache_root() / "tables", cache_root())
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=".arrow", dir=folder)
     os.close(handle)

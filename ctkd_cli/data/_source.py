@@ -9,7 +9,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from ctkd_cli.data import _packed
 from ctkd_cli.errors import InputError, Problem, nearest
 
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -59,7 +61,30 @@ class Source:
             data = self.path.read_bytes()
         except OSError as error:
             raise self.refuse("this file cannot be read", error.strerror or str(error)) from None
+        if _packed.is_packed(self.path):
+            with self._unpacked() as stream:
+                data = self._read(stream)
         return self.decode(data, encoding)
+
+    def _unpacked(self) -> IO[bytes]:
+        try:
+            return _packed.unpacked(self.path)
+        except _packed.NotOneFile as error:
+            raise self.refuse(
+                "this archive does not hold one file", str(error),
+                remedy=f"unpack it, and name one: {self.where}=FILE",
+            ) from None  # fmt: skip
+        except _packed.TORN as error:
+            raise self._torn(error) from None
+
+    def _read(self, stream: IO[bytes]) -> bytes:
+        try:
+            return stream.read()
+        except _packed.TORN as error:
+            raise self._torn(error) from None
+
+    def _torn(self, error: Exception) -> InputError:
+        return self.refuse("this compressed file is torn", str(error)[:200])
 
     def lines(self, encoding: str | None = None, newline: str = "") -> Iterator[str]:
         """The same text line by line, read as it is asked for. newline: as in `open`. Raises
@@ -67,8 +92,11 @@ class Source:
         if not self.path.is_file():  # a pipe
             yield from io.StringIO(self.text(encoding), newline=newline)
             return
-        with self.path.open("rb") as stream:
-            mark = stream.peek(2)[:2]
+        with self._unpacked() if _packed.is_packed(self.path) else self.path.open("rb") as stream:
+            try:
+                mark = stream.peek(2)[:2]  # type: ignore[attr-defined]
+            except _packed.TORN as error:
+                raise self._torn(error) from None
             chosen = encoding or ("utf-16" if mark in UTF16_MARKS else "utf-8")
             try:
                 with io.TextIOWrapper(stream, chosen, newline=newline) as text:
@@ -80,6 +108,8 @@ class Source:
                         return
             except (UnicodeDecodeError, LookupError, ValueError):
                 pass
+            except _packed.TORN as error:
+                raise self._torn(error) from None
         self.text(encoding)  # which says what is wrong, and where
 
     def decode(self, data: bytes, encoding: str | None = None) -> str:

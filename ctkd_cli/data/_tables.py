@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctkd_cli.data import _delimited, _json
+from ctkd_cli.data import _delimited, _json, _packed
 from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
 
@@ -23,6 +23,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+OF_OFFICES = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".docx", ".doc", ".odt", ".pdf")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 LONGEST = 2**20  # characters of a cell: a long book. More is a quote that was never closed
 
@@ -43,7 +44,13 @@ def read_table(
     it, the header of a CSV may show its delimiter. Raises InputError.
     """
     source = Source.find(file, where)
-    kind = format if format != "auto" else FORMATS.get(source.path.suffix.lower(), "")
+    suffix = Path(_packed.without_suffix(source.path.name)).suffix.lower()
+    kind = format if format != "auto" else FORMATS.get(suffix, "")
+    if not kind and suffix in OF_OFFICES:
+        raise source.refuse(
+            "spreadsheets and documents are not read", suffix,
+            allowed=", ".join(FORMATS), remedy="save it as CSV (UTF-8), and name that file",
+        )  # fmt: skip
     if not kind:
         names = ", or another of " + ", ".join(dict.fromkeys(FORMATS.values()))
         raise source.refuse(
@@ -58,6 +65,11 @@ def read_table(
         table = _json.read_lines(source, source.lines(encoding, newline="\n"))
     elif kind == "json":
         table = _json.read(source, source.text(encoding))
+    elif _packed.is_packed(source.path):
+        raise source.refuse(
+            f"a {kind} file that is compressed as a whole is not read",
+            remedy="unpack it; it is compressed within",
+        )
     else:
         table = _binary(source, kind)
     _require_short_cells(source, table)

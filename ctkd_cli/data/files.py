@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from ctkd_cli.data._columns import require_columns
+from ctkd_cli.data._columns import with_columns
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.data._labels import label_column
 from ctkd_cli.data._tables import read_table
@@ -18,7 +18,8 @@ PARTS = ("train", "validation", "test", "unlabelled")
 
 
 class Files(Reader):
-    """Your own files: CSV, TSV, JSON, JSONL, Parquet or Arrow, one per split."""
+    """Your own files: CSV, TSV, JSON, JSONL (.gz, .bz2, .xz, .zip), Parquet or Arrow, one per
+    split."""
 
     train: str = Field(
         min_length=1, description="labelled rows; rows without a label are unlabelled"
@@ -61,7 +62,8 @@ class Files(Reader):
         table = read_table(file, where, self.format, self.encoding, self.delimiter)
         labelled = part != "unlabelled"
         wanted = {**columns, "label": label} if labelled else columns
-        require_columns(table, wanted, where, file, self.role if part == "train" else "")
+        settings = self.role if part == "train" else ""
+        table = with_columns(table, wanted, where, file, settings)
         _require_unique_ids(table, where, file)
         if not labelled:
             return table.remove_columns([n for n in [label] if n in table.column_names])
@@ -75,7 +77,7 @@ class Files(Reader):
 def _require_unique_ids(table: Dataset, where: str, file: str) -> None:
     if "id" not in table.column_names:
         return
-    ids = Ids.of_column(table, "id")
+    ids = Ids.of_column(table, "id", "row")
     if not ids.repeat():
         return
     row = next(row for row, first in enumerate(ids.first_seen()) if first < row)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ctkd_cli.data._columns import require_columns
+from ctkd_cli.data import _plain_files
+from ctkd_cli.data._columns import with_columns
 from ctkd_cli.data._tables import first_line
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem, nearest
@@ -25,11 +26,18 @@ class Hub(Reader):
     test_split: str = "test"
 
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
-        from datasets import load_dataset
+        from datasets import load_dataset, load_dataset_builder
 
         path = str(Path(self.path).expanduser()) if self.path.startswith("~/") else self.path
         try:
-            loaded = load_dataset(path, self.subset, revision=self.revision)
+            builder = load_dataset_builder(path, self.subset, revision=self.revision)
+            loaded = _plain_files.read(builder, f"data set of {self.role}")
+            if loaded is None:
+                named = ["id", *columns.values(), label]
+                more = _plain_files.as_written(named) if builder.name == "csv" else {}
+                loaded = load_dataset(path, self.subset, revision=self.revision, **more)
+        except InputError:
+            raise
         except Exception as error:  # datasets raises a dozen kinds, from requests to pyarrow
             raise InputError(
                 Problem(
@@ -70,10 +78,14 @@ def pick_splits(
             )
         )
     found = {part: loaded[name] for part, name in names.items() if name in loaded}
-    for part, table in found.items():
-        wanted, settings = {**columns, "label": label}, role if part == "train" else ""
-        require_columns(table, wanted, f"{role}.{part}_split", source, settings)
-    if _hidden(loaded[train][label]):
+    wanted = {**columns, "label": label}
+    found = {
+        part: with_columns(
+            table, wanted, f"{role}.{part}_split", source, role if part == "train" else ""
+        )
+        for part, table in found.items()
+    }
+    if _hidden(found["train"][label]):
         raise InputError(
             Problem(
                 "the train split is empty, or its labels are hidden",
@@ -88,4 +100,4 @@ def pick_splits(
 
 
 def _hidden(labels: list[object]) -> bool:
-    return all(label in (-1, None) for label in labels)
+    return all(label in (-1, None, "-1", "") for label in labels)

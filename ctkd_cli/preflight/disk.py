@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli.arms.keys import teacher_key
 from ctkd_cli.cache import eviction
-from ctkd_cli.cache.entries import Cache, cache_root
+from ctkd_cli.cache.entries import Cache
+from ctkd_cli.cache.places import cache_root, writable
 from ctkd_cli.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def require(
     student = BYTES * experiment.student.size().parameters
     places = {
         "CTKD_CACHE": (
-            cache_root(),
+            writable(cache_root(), cache_root()),
             (2 + WHILE_TRAINING) * student + _of_teachers(experiment, taught, target),
         ),
         "hydra.run.dir": (directory, student),

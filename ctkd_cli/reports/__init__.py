@@ -10,6 +10,14 @@ from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.runs.rundir import write_atomically
 
 
+def get_ready() -> None:
+    """Import all that reports need, and draw once: what is wrong with it shows before anything is
+    trained."""
+    from ctkd_cli.reports import flat, html, model_card, plots, terminal, text  # noqa: F401
+
+    plots.draw_nothing()
+
+
 def write_reports(directory: Path) -> dict[str, float]:
     """Write metrics.json, report.txt, the pictures, report.html and the model card.
 

@@ -30,6 +30,7 @@ from ctkd_cli.evaluation.verdict import Verdict, reach
 from ctkd_cli.runs.printable import printable
 from ctkd_cli.runs.rundir import resume_command
 from ctkd_cli.runs.spreadsheet import inert, write
+from ctkd_cli.runtime import streams
 from ctkd_cli.settings.plain_data import leaves
 
 SELECTORS = ("name", "kind", "reader", "backbone")  # keys that choose a part, and so its keys
@@ -247,7 +248,7 @@ def _shown(value: Any) -> str:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    return json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
+    return streams.as_json([asdict(row) for row in rows], indent=1)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,10 +18,13 @@ LOADING = {
     "text": """```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="path/to/student")
-print(classify("..."))
-```""",
+classify = pipeline("text-classification", model="path/to/student", truncation=True, top_k=None)
+print(classify({input}))
+```
+
+`truncation=True` cuts long texts where the student was trained to have them cut.""",
 }
+INPUTS = {False: '"..."', True: '{"text": "...", "text_pair": "..."}'}
 PIPELINES = {"text": "text-classification", "images": "image-classification"}
 
 
@@ -80,12 +83,18 @@ def render(results: Results, verdict: Verdict) -> str:
             "",
             "## Use",
             "",
-            LOADING.get(target["kind"], "`ctkd predict RUN FILE` labels new inputs."),
+            _loading(target["kind"], config["target"]),
             "",
             "It was made for inputs like those of its target task, and measured on them only.",
             "",
         ]
     )
+
+
+def _loading(kind: str, settings: dict[str, Any]) -> str:
+    """Code that answers as `ctkd predict` does; a test runs it."""
+    code = LOADING.get(kind, "`ctkd predict RUN FILE` labels new inputs.")
+    return code.replace("{input}", INPUTS[bool(settings.get("text_pair"))])
 
 
 def _kept(results: Results) -> str:

@@ -73,6 +73,18 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+def draw_nothing() -> None:
+    """An empty picture, both ways, so that all that drawing needs is imported and works."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(layout="constrained")
+        axes = figure.add_subplot(title="nothing", xlabel="x")
+        figure.colorbar(axes.imshow(np.zeros((2, 2)), cmap=HEAT))
+        axes.plot([0, 1], label="line")
+        axes.legend()
+        png(figure)
+        svg(figure)
+
+
 def confusion(results: Results) -> Figure:
     """Gold against predicted labels of the distilled student, summed over seeds."""
     labels = results.labels("distilled")

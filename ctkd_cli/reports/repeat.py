@@ -51,7 +51,7 @@ def _settings(run: Results) -> dict[str, Any]:
 
 def _machine(run: Results) -> dict[str, Any]:
     """What it ran on, and the models that it began with."""
-    kept = ("ctkd", "git_commit", "python", "platform", "hardware", "backbones")
+    kept = ("ctkd", "git_commit", "python", "platform", "hardware", "variables", "backbones")
     return dict(leaves({key: run.environment.get(key) for key in kept}))
 
 

@@ -1,4 +1,5 @@
-"""What a run ran on: versions, code, hardware. Never variables of the environment."""
+"""What a run ran on: versions, code, hardware. Of the variables of the environment only those that
+decide how numbers are rounded (variables.py)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import ctkd_cli
 from ctkd_cli.cache import file_hash
+from ctkd_cli.runtime import variables
 
 
 def describe() -> dict[str, Any]:
@@ -34,6 +36,7 @@ def describe() -> dict[str, Any]:
             ],
             "torch_threads": torch.get_num_threads(),
         },
+        "variables": variables.recorded(),
         "packages": _packages(),
     }
 

@@ -15,6 +15,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ctkd_cli.errors import Problem
 from ctkd_cli.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -22,7 +23,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # all, or none
+
 _alone = False
+
+
+def half_set() -> Problem | None:
+    """What is wrong with the variables by which torchrun tells a process of the others; None when
+    it has set them all, or none."""
+    given = {name: os.environ[name] for name in TORCHRUN if os.environ.get(name)}
+    told = [name for name in TORCHRUN[:3] if name in given]
+    if not told or given == {"WORLD_SIZE": "1"}:
+        return None
+    numbers = {name: int(given[name]) for name in told if given[name].isdecimal()}
+    if len(given) == len(TORCHRUN) and len(numbers) == len(told):
+        world, own, local = (numbers[name] for name in TORCHRUN[:3])
+        if max(own, local) < world:
+            return None
+    return Problem(
+        "some of torchrun's variables are set and others are not, or they do not fit",
+        where="environment",
+        got=", ".join(f"{name}={value}" for name, value in given.items()),
+        allowed=f"all of {', '.join(TORCHRUN)}, as torchrun sets them, or none",
+        remedy=f"unset {' '.join(given)}; or, for several processes, "
+        "torchrun --nproc-per-node 2 -m ctkd_cli run ...",
+    )
 
 
 def world() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from yaml import YAMLError
 
 from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.settings.config_files import GROUPS, initialised, option_file, packaged_configs
+from ctkd_cli.settings.literals import decoded, literal
 from ctkd_cli.settings.overrides import ours, prepare, readable, readable_part, single_valued
 
 CONFIG_NAME = "config"
@@ -105,7 +105,7 @@ def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
     with initialised():
         parsed = ours(overrides)
     return [
-        (override.key_or_group, override.value())
+        (override.key_or_group, decoded(override.value()))
         for override in parsed
         if override.key_or_group not in GROUPS or isinstance(override.value(), dict)
     ]
@@ -151,9 +151,7 @@ def plan(overrides: Sequence[str]) -> Plan:
     assert isinstance(own, dict)
     given = {override.key_or_group for override in parsed}
     added = [
-        f"{key!s}={','.join(json.dumps(value) for value in each)}"
-        for key, each in own.items()
-        if key not in given
+        f"{key!s}={','.join(map(literal, each))}" for key, each in own.items() if key not in given
     ]
     return Plan(
         overrides=(*overrides, *added),

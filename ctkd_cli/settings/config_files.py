@@ -22,12 +22,13 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 import ctkd_cli
 from ctkd_cli.errors import InputError, Problem
-from ctkd_cli.settings import plain_data
+from ctkd_cli.settings import literals, plain_data
 
 GROUPS = (
     "source",
@@ -120,19 +121,24 @@ class TaskAliases(FileConfigSource):
         actual = self._actual(config_path)
         file = Path(self.path, self._normalize_file_name(actual))
         try:
-            plain_data.require_bounded(file.read_text(encoding="utf-8"))
-            result = super().load_config(actual)
+            text = file.read_text(encoding="utf-8")
+            plain_data.require_bounded(text)
+            content = literals.in_yaml(text) or {}
         except MarkedYAMLError as error:
             line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
             raise _unreadable(f"{file}{line}", str(error.problem)) from None
         except (ValueError, YAMLError, OSError) as error:  # UnicodeDecodeError among them
             raise _unreadable(str(file), str(error)) from None
-        if not isinstance(result.config, DictConfig):
-            raise _unreadable(str(file), type(result.config).__name__)
-        problems = list(plain_data.in_yaml(OmegaConf.to_container(result.config), str(file)))
+        if not isinstance(content, dict):
+            raise _unreadable(str(file), f"a {type(content).__name__}")
+        problems = list(plain_data.in_yaml(content, str(file)))
         if problems:
             raise InputError(*problems)
-        return result
+        try:
+            config = OmegaConf.create(content)
+        except OmegaConfBaseException as error:
+            raise _unreadable(str(file), str(error)) from None
+        return ConfigResult(self.provider, self.full_path(), config, self._get_header_dict(text))
 
     def is_group(self, config_path: str) -> bool:
         return super().is_group(self._actual(config_path))

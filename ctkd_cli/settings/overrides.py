@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 from hydra.errors import HydraException
 
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.settings import plain_data
+from ctkd_cli.settings import literals, plain_data
 from ctkd_cli.settings.config_files import GROUPS, initialised, options, several
 
 
@@ -73,7 +73,7 @@ def single_valued(overrides: Sequence[str]) -> tuple[list[str], list[Problem]]:
 
 def as_typed(prepared: Sequence[str]) -> list[str]:
     """Prepared overrides as a user would write them."""
-    texts = [text.removeprefix("++") for text in prepared]
+    texts = [literals.as_typed(text.removeprefix("++")) for text in prepared]
     return [
         _without_our_quotes(text)
         for text, following in pairwise([*texts, ""])
@@ -108,16 +108,39 @@ def _parse(overrides: Sequence[str]) -> tuple[list[tuple[str, Override]], list[P
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     parsed: list[tuple[str, Override]] = []
     problems: list[Problem] = []
-    for text in overrides:
+    for typed in overrides:
+        if not _is_utf8(typed):
+            problems.append(_not_utf8(typed))
+            continue
+        value = typed.partition("=")[2]
+        groups = frozenset() if value.startswith("{") else frozenset(GROUPS)
+        text = literals.in_override(typed, also=groups)
         try:
             parsed.append((text, parser.parse_overrides([text])[0]))
         except HydraException as error:
             try:
-                quoted = _quote(text)
+                quoted = _quote(typed)
                 parsed.append((quoted, parser.parse_overrides([quoted])[0]))
             except HydraException:
-                problems.append(_unreadable(text, str(error).splitlines()[0]))
+                problems.append(_unreadable(typed, str(error).splitlines()[0]))
     return parsed, problems
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _not_utf8(text: str) -> Problem:
+    return Problem(
+        "this override is not UTF-8, as settings are",
+        where="command line",
+        got=text.encode(errors="surrogateescape").decode(errors="backslashreplace"),
+        remedy="rename the file or folder, or link to it by another name (ln -s)",
+    )
 
 
 def _unreadable(text: str, reason: str) -> Problem:
@@ -152,8 +175,7 @@ def _is_section(key: str) -> bool:
 
 def _quote(override: str) -> str:
     key, equals, value = override.partition("=")
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}{equals}'{escaped}'" if equals else override
+    return f"{key}{equals}{literals.quoted(value)}" if equals else override
 
 
 def _without_our_quotes(override: str) -> str:
@@ -161,11 +183,14 @@ def _without_our_quotes(override: str) -> str:
     key, _, value = override.partition("=")
     if len(value) < 2 or not value.startswith("'") or not value.endswith("'"):
         return override
-    bare = f"{key}={value[1:-1]}".replace("\\'", "'").replace("\\\\", "\\")
+    found = OverridesParser.create().parse_overrides([override])[0].value()
+    bare = f"{key}={found}"
+    if _quote(bare) != override:
+        return override
     try:
         OverridesParser.create().parse_overrides([bare])
     except HydraException:
-        return bare if _quote(bare) == override else override
+        return bare
     return override
 
 

@@ -228,6 +228,8 @@ class _Loader:
         keys, digests = settings.identify(inputs)
         if empty := int((wanted & (keys == 0)).sum()):
             self.notes.append(f"{counted(empty)} of {part} left out: empty")
+        if part == "train" and wanted.any() and not (keys[wanted] != 0).any():
+            raise InputError(self._all_empty(part, table))
         groups = self._groups(part, table)
         split = Split(self._ids(part, table), inputs, found, keys, digests, groups)
         return split.select(np.flatnonzero(wanted & (keys != 0)))
@@ -247,7 +249,19 @@ class _Loader:
                     nearest=nearest(column, table.column_names),
                 )
             )
-        return Ids.of_column(table, column)
+        return Ids.of_column(table, column, f"{part} alone")  # each by itself
+
+    def _all_empty(self, part: str, table: Dataset) -> Problem:
+        settings = self.settings
+        columns = settings.columns()
+        others = [n for n in table.column_names if n not in (*columns.values(), settings.label)]
+        return Problem(
+            "every input is empty",
+            where=f"{settings.role}, column {', '.join(map(repr, columns.values()))} of {part}",
+            got=counted(len(table)),
+            allowed=f"a column that holds inputs: {', '.join(others[:30])}" if others else "",
+            remedy=f"{settings.role}.{next(iter(columns))}=COLUMN",
+        )
 
     def _ids(self, part: str, table: Dataset) -> Ids:
         """The table's own ids where they tell its rows apart, else counted ones. Unlabelled
@@ -255,7 +269,7 @@ class _Loader:
         counted = Ids.counted(part, len(table))
         if "id" not in table.column_names:
             return counted
-        ids = Ids.of_column(table, "id")
+        ids = Ids.of_column(table, "id", part)
         if ids.repeat():
             self.notes.append(f"the ids of {part} are not used: some repeat")
             return counted

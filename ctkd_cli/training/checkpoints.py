@@ -8,7 +8,6 @@ minute, and when the user asks the run to stop. It goes when what was trained is
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from transformers import TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
-from ctkd_cli.cache.entries import Cache, Sort, link_tree, lock_of
+from ctkd_cli.cache.entries import Cache, Sort, ailment, link_tree
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.runs import environment
 from ctkd_cli.runs.pruning import Pruned
@@ -50,7 +49,7 @@ def trained(
         folder, reused = Cache(sort).get(
             key,
             lambda folder: make(folder, Checkpoints(key, folder / "checkpoints", again)),
-            on_damage=lambda entry: stage.note(f"{entry} is damaged and is made again"),
+            on_damage=lambda entry: stage.note(f"{entry} {ailment(entry)} and is made again"),
             together=True,
             again=again,
         )
@@ -100,13 +99,11 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
         return last
 
     def _found(self) -> Path | None:
-        entry = self._cache.folder / self._key
-        if self._again or not os.path.lexists(entry):
+        if self._again:
             return None
-        with lock_of(entry):  # nobody makes room of it meanwhile
-            found = self._cache.find(self._key)
-        if found is None:
-            self._stage.note(f"{entry} is damaged; training begins anew")
+        found = self._cache.find(self._key)
+        if found is None and (ill := self._cache.lies_ill(self._key)):
+            self._stage.note(f"{self._cache.folder / self._key} {ill}; training begins anew")
         return found
 
     def _unpack(self, saved: Path) -> None:

@@ -245,3 +245,39 @@ def test_the_completion_script_is_for_ctkd(ctkd: Ctkd) -> None:
     code, out, _ = ctkd("run", "--shell-completion", "install=bash")
     assert code == 0
     assert out.rstrip().endswith("-F hydra_bash_completion ctkd")
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\\", "it's", "a\\'b", "a b", "ü,[]{}=:"])
+def test_odd_folders_of_outputs(
+    ctkd: Ctkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    stand_in: list[tuple[Path, Experiment]],
+) -> None:  # fmt: skip
+    """A run and a sweep land where they were told to."""
+    folder = tmp_path / name
+    monkeypatch.setenv("CTKD_OUTPUTS", str(folder))
+    assert ctkd("run", DIGITS)[0] == 0
+    assert ctkd("run", "-m", DIGITS, "lambda=0,1")[0] == 0
+    assert {entry.name for entry in tmp_path.iterdir()} == {name}
+    run, first, second = (directory for directory, _ in stand_in)
+    assert run.parent == first.parent.parent == second.parent.parent == folder
+
+
+@pytest.mark.parametrize("name", ["x${y}", "caf\udce9"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_folder_that_settings_cannot_name_is_refused_at_once(
+    ctkd: Ctkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inside: bool,
+    stand_in: list[object],
+) -> None:  # fmt: skip
+    (tmp_path / name).mkdir()
+    if inside:
+        monkeypatch.chdir(tmp_path / name)
+    else:
+        monkeypatch.setenv("CTKD_OUTPUTS", str(tmp_path / name))
+    for more in ([], ["-m", "lambda=0,1"], ["hydra.run.dir=here"] if inside else []):
+        code, _, err = ctkd("run", DIGITS, *more)
+        assert code == 2
+        assert "runs cannot be kept in a folder of this name" in err
+    assert stand_in == []
+    assert not list((tmp_path / name).iterdir())
+    monkeypatch.setenv("CTKD_OUTPUTS", str(tmp_path / "other"))  # what the message advises
+    assert ctkd("run", DIGITS)[0] == 0

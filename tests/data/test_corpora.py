@@ -110,7 +110,7 @@ def test_hub_reads_a_local_folder_like_a_repository(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("text,label\nc,1\n")
     parts = Hub(path=str(tmp_path)).read(TEXT, "label")
     assert parts["train"]["text"][:] == ["a", "b"]
-    assert parts["test"]["label"][:] == [1]
+    assert parts["test"]["label"][:] == ["1"]
 
 
 def test_an_unreachable_hub_id_is_an_input_error() -> None:

@@ -44,7 +44,7 @@ def used(tokens: Ragged, preprocessor: Any) -> np.ndarray:
 def identity(tokenizer: Any) -> str:
     """Hash of all that decides a tokenizer's tokens."""
     if tokenizer.is_fast:
-        text = tokenizer.backend_tokenizer.to_str()
+        text = f"{tokenizer.split_special_tokens} {tokenizer.backend_tokenizer.to_str()}"
     else:
         text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
     return hashlib.sha256(text.encode()).hexdigest()

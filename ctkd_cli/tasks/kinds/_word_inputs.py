@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ctkd_cli.data._conll import COLUMNS as UNIVERSAL_COLUMNS
 from ctkd_cli.data._conll import sentences
 from ctkd_cli.data._source import Source
 from ctkd_cli.data._tables import FORMATS, read_table
+from ctkd_cli.runtime import streams
 from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.tags import spans, types
 
@@ -36,7 +36,7 @@ def read_words(path: Path | None, column: str, asked: Asked) -> NewInputs:
         return NewInputs.of_table(Dataset.from_dict({"words": words}), table, asked, [ours])
     asked.require_none(path)
     if path is None:
-        text = Source(Path("standard input"), "FILE").decode(sys.stdin.buffer.read())
+        text = Source(Path("standard input"), "FILE").decode(streams.read_input())
         return _plain(text)
     source = Source.find(path, "FILE")
     if path.suffix.lower() not in COLUMNS:

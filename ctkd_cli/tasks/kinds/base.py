@@ -203,6 +203,11 @@ class Kind(Component):
         each = {name[2:-1]: p for name, p in answer.items() if name != "predicted"}
         return {**told, "probabilities": each}
 
+    def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
+        """Save what reads inputs beside a trained model, with all that these settings say of
+        reading, so that the folder alone gives the answers of `ctkd predict`."""
+        preprocessor.save_pretrained(folder)
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         """The ids that batches of a split can hold, sorted; None where inputs are no tokens."""
         return None

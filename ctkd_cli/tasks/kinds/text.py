@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,9 +10,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.data._columns import with_dotted
+from ctkd_cli.data._packed import without_suffix
 from ctkd_cli.data._source import Source
-from ctkd_cli.data._tables import FORMATS, read_table
+from ctkd_cli.data._tables import FORMATS, OF_OFFICES, read_table
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.runtime import streams
 from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.kinds._ragged import Ragged
 from ctkd_cli.tasks.kinds._tokens import identity, padded, used
@@ -100,6 +102,12 @@ class Text(Kind):
             tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
         return Encoded(tokens, tokens.lengths, truncated)
 
+    def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
+        known = preprocessor.model_max_length
+        preprocessor.model_max_length = min(self.max_length, known)
+        preprocessor.save_pretrained(folder)
+        preprocessor.model_max_length = known
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         assert isinstance(encoded.rows, Ragged)
         return used(encoded.rows, preprocessor)
@@ -121,16 +129,18 @@ class Text(Kind):
 
     def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
         """A table with our columns (CSV, TSV, JSON, JSONL, Parquet, Arrow), or plain lines."""
-        if path is None or path.suffix.lower() not in FORMATS:
+        tables = (*FORMATS, *OF_OFFICES)
+        if path is None or Path(without_suffix(path.name)).suffix.lower() not in tables:
             asked.require_none(path)
         if path is None:
             source = Source(Path("standard input"), "FILE")
-            return self._lines(source, source.decode(sys.stdin.buffer.read()))
-        if path.suffix.lower() not in FORMATS:
+            return self._lines(source, source.decode(streams.read_input()))
+        if Path(without_suffix(path.name)).suffix.lower() not in tables:
             source = Source.find(path, "FILE")
             return self._lines(source, source.text())
         table = read_table(path, "FILE", guess=True)
         columns = self._columns_of(table, asked)
+        table = with_dotted(table, columns.values())
         asked.require_there(table, columns.values(), str(path))
         chosen = table.select_columns(list(columns.values()))
         inputs = self.conform(

@@ -186,6 +186,12 @@ class Words(Kind):
             tokens = Ragged.join(list(pieces))
         return Encoded(tokens, tokens.lengths, 0, *_positions(tokens))
 
+    def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
+        known = preprocessor.model_max_length
+        preprocessor.model_max_length = min(self.max_length, known)
+        preprocessor.save_pretrained(folder)
+        preprocessor.model_max_length = known
+
     def tokens(self, encoded: Encoded, preprocessor: Any) -> np.ndarray | None:
         assert isinstance(encoded.rows, Ragged)
         return used(encoded.rows, preprocessor)

@@ -1,0 +1,84 @@
+"""A model's layers: how many there are, by config.json alone, and a model cut to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ctkd_cli.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")  # of one stack
+PLACES = ("layer_idx", "layer_id", "layer_number")  # by which a layer finds its own cache
+ENCODER, DECODER = ("encoder_layers", "num_layers"), ("decoder_layers", "num_decoder_layers")
+
+
+def stacks(config: Mapping[str, Any]) -> dict[str, int]:
+    """How many layers each stack of a model has. config: of config.json."""
+    if blocks := config.get("block_sizes"):  # Funnel pools between them
+        repeats = config.get("block_repeats") or [1] * len(blocks)
+        return {f"block {n}": b * r for n, (b, r) in enumerate(zip(blocks, repeats, strict=True))}
+    encoder, decoder, plain = (_first(config, names) for names in (ENCODER, DECODER, COUNTS))
+    if decoder and (encoder or config.get("is_encoder_decoder")):
+        return {"encoder": encoder or plain, "decoder": decoder}
+    if config.get("is_encoder_decoder"):
+        return {"encoder": encoder or plain, "decoder": encoder or plain}
+    return {"": plain}
+
+
+def why_uncut(config: Mapping[str, Any]) -> str:
+    """Why the layers of a model cannot be chosen; "" when they can."""
+    if "num_hidden_groups" in config:
+        return "its layers share their weights"
+    found = stacks(config)
+    return f"it has {len(found)} stacks of layers, not one" if len(found) > 1 else ""
+
+
+def cut(model: PreTrainedModel, keep: Sequence[int]) -> None:
+    """Keep some layers of a model with one stack, in this order. Raises ValueError when it has none
+    that can be told."""
+    total = int(model.config.num_hidden_layers)
+    parent, names = _stack(model, total)
+    for name in names:
+        layers: Any = getattr(parent, name)
+        kept = torch.nn.ModuleList(layers[index] for index in keep)
+        for position, layer in enumerate(kept):
+            for module in layer.modules():
+                for place in PLACES:
+                    if hasattr(module, place):
+                        setattr(module, place, position)
+        setattr(parent, name, kept)
+    for count in COUNTS:
+        if getattr(parent, count, None) == total:
+            setattr(parent, count, len(keep))
+    config = model.config
+    for key, value in list(vars(config).items()):  # a word on each layer
+        if isinstance(value, list | tuple) and len(value) == total and key != "architectures":
+            setattr(config, key, [value[index] for index in keep])
+    if hasattr(config, "attention_types"):  # GPT-Neo's spelling of attention_layers
+        config.attention_types = [[[each], 1] for each in config.attention_layers]
+    config.num_hidden_layers = len(keep)
+
+
+def _stack(model: PreTrainedModel, total: int) -> tuple[nn.Module, list[str]]:
+    """The module that holds the layers, and the names of its lists: most have one, XLM has one for
+    each part of a layer."""
+    found: dict[str, list[str]] = {}
+    outer: list[str] = []
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{other}.") for other in outer)
+        if isinstance(module, torch.nn.ModuleList) and len(module) == total and not inside:
+            outer.append(name)
+            parent, _, own = name.rpartition(".")
+            found.setdefault(parent, []).append(own)
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} parts of {type(model).__name__} have {total} layers")
+    ((parent, names),) = found.items()
+    return model.get_submodule(parent), names
+
+
+def _first(config: Mapping[str, Any], names: Sequence[str]) -> int:
+    return int(next((config[name] for name in names if config.get(name)), 0))
