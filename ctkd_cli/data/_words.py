@@ -22,7 +22,8 @@ def drop_repeats(table: Mapping[str, Sequence[object]]) -> dict[str, list[object
 def parted(table: Dataset, documents: str) -> dict[str, Dataset]:
     """The documents (`group`) of a table, parted 40/30/30 once and for all: `source` has the first
     part to train on, `target` the second, and the last to test, `all` whatever is not the last."""
-    names = sorted(set(table["group"]))
+    groups = table["group"][:]
+    names = sorted(set(groups))
     rows = part(["" for _ in names])
     chosen = {
         "source": {"train": rows["source"]},
@@ -32,6 +33,6 @@ def parted(table: Dataset, documents: str) -> dict[str, Dataset]:
     splits = {}
     for split, places in chosen.items():
         wanted = {names[place] for place in places}
-        inside = [row for row, group in enumerate(table["group"]) if group in wanted]
+        inside = [row for row, group in enumerate(groups) if group in wanted]
         splits[split] = table.select(inside)
     return splits

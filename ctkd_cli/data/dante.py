@@ -73,7 +73,7 @@ class Dante(Reader):
         options=("--only-binary", ":all:"),
         sha256="e050761fd00d09a99beabf81658419b284267341c96afd6dd1225468a9d73bb0",
         megabytes=23,
-        licence="MIT (POeTiSA, DANTE corpora)",
+        licence="package MIT; elsewhere petrogold is CC BY-SA 4.0 and porttinari CC BY 4.0",
         parse=parse,
     )
 
