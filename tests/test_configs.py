@@ -10,7 +10,7 @@ import pytest
 from conftest import write_topics
 from datasets import Dataset, DatasetDict
 
-from ctkd_cli.cli.fetch import corpora
+from ctkd_cli.data._corpus import Corpus
 from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
@@ -80,6 +80,27 @@ def test_experiments(ctkd: Ctkd, choice: str) -> None:
     run(ctkd, choice, *TINY)
 
 
+def tagged_sentences(ids: list[str]) -> Dataset:
+    """A table with all columns that readers of tagged sentences ask for."""
+    from omegaconf import OmegaConf
+
+    tags = {"tags": ["at", "nn", "vb"]}
+    for option in ("petrogold_deprel", "dantestocks_upos"):
+        settings = OmegaConf.load(config_files.option_file("task", option))
+        tags[settings.tag] = list(settings.labels)
+    rows = range(len(ids))
+    columns: dict[str, list[object]] = {
+        "id": [*ids],
+        "group": [str(row // 4) for row in rows],
+        "genre": [("news", "fiction")[row % 2] for row in rows],
+        "words": [["the", f"goal{row}", "of"] for row in rows],
+    }
+    for name, names in tags.items():
+        columns[name] = [[names[(3 * row + place) % len(names)] for place in range(3)]
+                         for row in rows]  # fmt: skip
+    return Dataset.from_dict(columns)
+
+
 @pytest.fixture
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Data for the tasks whose data is the user's own, or must be fetched."""
@@ -93,6 +114,8 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list
     def fake_table(self, name: str) -> Dataset:  # type: ignore[no-untyped-def]
         texts = [f"the goal of {name} {row}" for row in range(400)]
         ids = [f"{name}-{row}" for row in range(400)]
+        if self.name in ("brown", "dante", "tweet_entities"):
+            return tagged_sentences(ids)
         if self.name == "sentences":
             ratings = [(row % 3 - 1) * 2.0 for row in range(400)]
             return Dataset.from_dict({"id": ids, "rating": ratings, "text": texts})
@@ -106,7 +129,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list
         named = [sorted(groups)[row % len(groups)] for row in range(400)]
         return Dataset.from_dict({"id": ids, "category": named, "text": texts})
 
-    monkeypatch.setattr(type(next(iter(corpora().values()))), "table", fake_table)
+    monkeypatch.setattr(Corpus, "table", fake_table)
     return {
         "files": [f"target.train={csv}"],
         "saved": [f"target.folder={tmp_path / 'saved'}"],

