@@ -206,13 +206,10 @@ class Huggingface(Backbone):
         try:
             return _tokenizer.positions(config)
         except Exception as error:
-            where = f"{self.role}.model"
-            raise _weights.unreadable("architecture", where, self.folder, error) from None
+            raise _weights.unreadable("model", f"{self.role}.model", self.folder, error) from None
 
     def fingerprint(self) -> str:
-        files = _weights.hash_folder(
-            self.folder, (*_weights.DESCRIPTIONS, "*.safetensors", "*.bin")
-        )
+        files = _weights.hash_folder(self.folder, _weights.ALL_FILES)
         settings = self.model_dump(mode="json", include=set(Huggingface.model_fields))
         del settings["model"], settings["revision"]  # where the files lie does not matter
         return hashlib.sha256((files + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
