@@ -202,11 +202,11 @@ class Huggingface(Backbone):
 
     @cached_property
     def _positions(self) -> int | None:
-        config = self._bare_config()
+        where, config = f"{self.role}.model", self._bare_config()
         try:
             return _tokenizer.positions(config)
         except Exception as error:
-            raise _weights.unreadable("model", f"{self.role}.model", self.folder, error) from None
+            raise _weights.unreadable("architecture", where, self.folder, error) from None
 
     def fingerprint(self) -> str:
         files = _weights.hash_folder(self.folder, _weights.ALL_FILES)
