@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")  # of one stack
+INNER_WIDTHS = ("intermediate_size", "n_inner", "hidden_dim", "d_ff", "d_inner", "encoder_ffn_dim",
+                "ffn_dim", "dff")  # fmt: skip
 PLACES = ("layer_idx", "layer_id", "layer_number")  # by which a layer finds its own cache
 ENCODER, DECODER = ("encoder_layers", "num_layers"), ("decoder_layers", "num_decoder_layers")
 

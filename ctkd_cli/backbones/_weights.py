@@ -15,6 +15,7 @@ from ctkd_cli.errors import InputError, Problem
 
 PACKAGE_SCHEME = "package:"
 DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+ALL_FILES = (*DESCRIPTIONS, "*.safetensors", "*.bin")
 # Word embeddings by the names that transformers' models have for them, and for their width.
 EMBEDDINGS = ("word_embeddings.weight", "embed_tokens.weight", "wte.weight")
 WIDTHS = ("embedding_size", "hidden_size", "dim", "n_embd", "d_model")

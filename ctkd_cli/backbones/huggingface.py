@@ -92,9 +92,8 @@ class Huggingface(Backbone):
 
         config = self._config()
         if self.weights != "pretrained":
-            if self.layers is not None:
-                with torch.device("meta"):
-                    self._cut(self._load(config, kind))
+            with torch.device("meta"):
+                self._cut(self._load(config, kind))
             return
         try:
             model, found = self._load(
@@ -203,17 +202,14 @@ class Huggingface(Backbone):
 
     @cached_property
     def _positions(self) -> int | None:
-        config = self._bare_config()
+        where, config = f"{self.role}.model", self._bare_config()
         try:
             return _tokenizer.positions(config)
         except Exception as error:
-            where = f"{self.role}.model"
             raise _weights.unreadable("architecture", where, self.folder, error) from None
 
     def fingerprint(self) -> str:
-        files = _weights.hash_folder(
-            self.folder, (*_weights.DESCRIPTIONS, "*.safetensors", "*.bin")
-        )
+        files = _weights.hash_folder(self.folder, _weights.ALL_FILES)
         settings = self.model_dump(mode="json", include=set(Huggingface.model_fields))
         del settings["model"], settings["revision"]  # where the files lie does not matter
         return hashlib.sha256((files + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
@@ -225,8 +221,7 @@ class Huggingface(Backbone):
             return int(next((config[name] for name in names if config.get(name)), default))
 
         width = read("hidden_size", "n_embd", "dim", "d_model", "emb_dim")
-        inner = read("intermediate_size", "n_inner", "hidden_dim", "d_ff", "d_inner",
-                     "encoder_ffn_dim", "ffn_dim", "dff", default=4 * width)  # fmt: skip
+        inner = read(*_layers.INNER_WIDTHS, default=4 * width)
         stacks = _layers.stacks(config)
         if self.layers is not None:
             self._require_cuttable(_layers.why_uncut(config))
@@ -237,22 +232,20 @@ class Huggingface(Backbone):
         passed = sum(n_layers * read_by[name] for name, n_layers in stacks.items())
         groups = config.get("num_hidden_groups")  # of layers that share their weights
         held = read_by[""] * groups * config.get("inner_group_num", 1) if groups else passed
-        positions = read("max_position_embeddings", "n_positions")
-        embedded = read("embedding_size", default=width)
-        embeddings = (read("vocab_size") + positions) * embedded
+        places = read("vocab_size") + read("max_position_embeddings", "n_positions")
+        embeddings = places * read("embedding_size", default=width)
         return ModelSize(embeddings + held, 2.0 * passed)
 
     def _require_cuttable(self, reason: str) -> None:
-        if reason and self.layers is not None:
+        if reason:
+            where = f"{self.role}.layers"
             raise InputError(
                 Problem(
-                    f"the layers of this model cannot be chosen: {reason}",
-                    where=f"{self.role}.layers",
-                    got=str(self.layers),
-                    allowed="null, which keeps all",
-                    remedy=f"{self.role}.layers=null, or another {self.role}.model",
+                    f"the layers of this model cannot be chosen: {reason}", where=where,
+                    got=str(self.layers), allowed="null, which keeps all",
+                    remedy=f"{where}=null, or another {self.role}.model",
                 )
-            )
+            )  # fmt: skip
 
     def _config(self) -> Any:
         """The configuration of a classifier that gives one label, whatever the model was before."""
@@ -268,9 +261,8 @@ class Huggingface(Backbone):
             raise _weights.unreadable("config.json", where, self.folder, error) from None
         self._change(config)
         config.problem_type = "single_label_classification"
-        for leftover in ("task_specific_params", "finetuning_task"):
-            if getattr(config, leftover, None) is not None:
-                setattr(config, leftover, None)
+        for leftover in {"task_specific_params", "finetuning_task"} & vars(config).keys():
+            setattr(config, leftover, None)
         return config
 
     def _change(self, config: Any) -> None:
