@@ -13,15 +13,18 @@ COLUMNS = (
     "id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc",
 )  # fmt: skip
 SKIPPED = re.compile(r"\d+[-.]\d+")  # multiword tokens and empty nodes of CoNLL-U
-COMMENT = re.compile(r"#\s*(sent_id|newdoc)\b\s*(?:id)?\s*=?\s*(.*)")
+REMARK = re.compile(r"#\s*\S+\s*=\s.*|#\s*newdoc\b.*")  # `# key = value`
+NAME = re.compile(r"#\s*(sent_id|newdoc)\b\s*(?:id)?\s*=?\s*(.*)")
 
 
 @dataclass
 class Sentence:
     """rows: the fields of each word. line: of its first word, from 1. name: its sent_id, "" for
-    none. document: name or number of the document that it is in, "" where none was named."""
+    none. document: the name of the document that it is in, "" for none; number: which of its file's
+    documents that is, from 1, 0 where the file tells of none."""
 
-    document: str
+    document: str = ""
+    number: int = 0
     name: str = ""
     line: int = 0
     rows: list[list[str]] = field(default_factory=list)
@@ -31,30 +34,24 @@ def sentences(lines: Iterable[str], source: Source) -> Iterator[Sentence]:
     """Sentences, parted by lines that are blank. Fields are parted by tabs where a line has one,
     else by blanks. Raises InputError, with the line, where one has another number of fields than
     the first."""
-    documents, columns, universal = 0, 0, False
-    document = ""
-    current = Sentence(document)
-    for number, line in enumerate(lines, 1):
-        text = line.rstrip("\r\n")
-        if not text.strip():
+    columns = 0
+    current = Sentence()
+    for number, text, is_remark in _lines(lines):
+        if not text or is_remark:
+            if current.rows and not text:
+                yield current
+                current = Sentence(current.document, current.number)
+            if found := NAME.fullmatch(text):
+                if found[1] == "newdoc":
+                    current.document, current.number = found[2].strip(), current.number + 1
+                else:
+                    current.name = found[2].strip()
+            continue
+        fields = _fields(text)
+        if fields[0] == DOCUMENT:
             if current.rows:
                 yield current
-            current = Sentence(document)
-            continue
-        if not current.rows and (found := COMMENT.fullmatch(text.strip())):
-            universal = True
-            if found[1] == "newdoc":
-                documents += 1
-                document = current.document = found[2].strip() or str(documents)
-            else:
-                current.name = found[2].strip()
-            continue
-        if text.startswith("#") and (universal or "\t" not in text) and _is_comment(text, columns):
-            continue
-        fields = text.split("\t") if "\t" in text else text.split()
-        if fields[0] == DOCUMENT:
-            documents += 1
-            document = current.document = str(documents)
+            current = Sentence(number=current.number + 1)
             continue
         if SKIPPED.fullmatch(fields[0]) and len(fields) == len(COLUMNS):
             continue
@@ -72,26 +69,65 @@ def sentences(lines: Iterable[str], source: Source) -> Iterator[Sentence]:
         yield current
 
 
-def _is_comment(text: str, columns: int) -> bool:
-    """A line that begins with # is a word where it has as many fields as words have."""
-    return not columns or len(text.split()) != columns
+def _lines(lines: Iterable[str]) -> Iterator[tuple[int, str, bool]]:
+    """Each line, its number from 1, without its end, and whether it is a remark: it begins with #
+    and does not have the fields of a word, as a hashtag has."""
+    columns = 0  # of the first line that is sure to be a word's; lines before it wait for it
+    tabs = False
+    waiting: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n") if line.strip() else ""
+        waiting.append((number, text))
+        if not columns and text and not text.startswith("#"):
+            columns, tabs = len(_fields(text)), "\t" in text
+        if columns:
+            yield from ((n, each, _is_remark(each, columns, tabs)) for n, each in waiting)
+            waiting = []
+    yield from ((n, each, bool(REMARK.fullmatch(each))) for n, each in waiting)
 
 
-def place_of(column: str | int, n_columns: int) -> int | None:
+def _is_remark(text: str, columns: int, tabs: bool) -> bool:
+    if not text.startswith("#"):
+        return False
+    if tabs:
+        return text.count("\t") + 1 != columns
+    return len(_fields(text)) != columns or bool(REMARK.fullmatch(text))
+
+
+def _fields(text: str) -> list[str]:
+    """Other blanks than these, such as those that do not break, are part of words."""
+    if "\t" in text:
+        return [each.strip(" ") for each in text.split("\t")]
+    return [each for each in text.split(" ") if each]
+
+
+def is_universal(found: Sequence[Sentence]) -> bool:
+    """Whether sentences have the columns of CoNLL-U, the number of a word first."""
+    first = next((each.rows[0] for each in found), [])
+    return len(first) == len(COLUMNS) and first[0].isdecimal()
+
+
+def place_of(column: str | int, n_columns: int, universal: bool) -> int | None:
     """Where a column is, by its number, from the left or, negative, from the right, or by its name
     in CoNLL-U; None when it is not there."""
     if isinstance(column, str):
-        named = n_columns == len(COLUMNS) and column.lower() in COLUMNS
+        named = universal and column.lower() in COLUMNS
         return COLUMNS.index(column.lower()) if named else None
     place = column if column >= 0 else n_columns + column
     return place if 0 <= place < n_columns else None
 
 
-def table(found: Sequence[Sentence], words: int, tags: int | None) -> dict[str, list[object]]:
+def table(
+    found: Sequence[Sentence], part: str, words: int, tags: int | None
+) -> dict[str, list[object]]:
     """Columns id (where all sentences have a name), group, words and, where there are some, tags.
-    `_` of CoNLL-U is no tag."""
+    `_` of CoNLL-U is no tag. part: which split this is: documents without a name are others in
+    another file, and a sentence without a document is one by itself."""
     columns: dict[str, list[object]] = {
-        "group": [each.document or f"sentence {row}" for row, each in enumerate(found)],
+        "group": [
+            each.document or (f"{part}-document-{each.number}" if each.number else f"{part}-{row}")
+            for row, each in enumerate(found)
+        ],
         "words": [[row[words] for row in each.rows] for each in found],
     }
     names = [each.name for each in found]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 DELIMITERS = (";", "|", ",", "/", "+")  # between several labels in one cell
+IGNORED = -100
 MOST = 1000  # labels of a task: reports have a row, and predictions a column, for each
 
 
@@ -75,7 +76,8 @@ class ListColumn:
 
 def label_lists(table: Dataset, column: str, where: str) -> ListColumn:
     """The labels of each row, a list of texts, numbers or ClassLabels, as `label_column` reads one.
-    A row without a list has none. Raises InputError when the column holds something else."""
+    A row without a list has none, and -100 is none (transformers' index to ignore). Raises
+    InputError when the column holds something else."""
     nothing = ListColumn((), np.empty(0, np.int64), np.zeros(len(table) + 1, np.int64))
     if column not in table.column_names:
         return nothing
@@ -96,8 +98,19 @@ def label_lists(table: Dataset, column: str, where: str) -> ListColumn:
     lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0), np.int64)
     inner = getattr(table.features[column], "feature", table.features[column])
     inner = inner[0] if isinstance(inner, list) else inner
-    found = _coded(values.flatten(), getattr(inner, "names", None))
+    flat = values.flatten()
+    if pa.types.is_integer(flat.type):
+        flat = pc.if_else(pc.equal(flat, IGNORED), None, flat)
+    found = _coded(flat, getattr(inner, "names", None))
     return ListColumn(found.names, found.codes, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def any_labelled(table: Dataset, column: str, where: str) -> bool:
+    """Whether a row has a label, or a list with one. Raises InputError when the column holds
+    neither."""
+    type_ = table.features.arrow_schema.field(column).type
+    listed = pa.types.is_list(type_) or pa.types.is_large_list(type_)
+    return bool((label_lists if listed else label_column)(table, column, where).names)
 
 
 def _coded(values: pa.Array, listed: list[str] | None) -> Column:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ctkd_cli.data._conll import COLUMNS, place_of, sentences, table
+from ctkd_cli.data._conll import COLUMNS, is_universal, place_of, sentences, table
 from ctkd_cli.data._source import Source
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
@@ -65,7 +65,7 @@ class Conll(Reader):
         if not found:
             raise source.refuse("this file has no sentence", allowed="a word per line")
         n_columns = len(found[0].rows[0])
-        universal = n_columns == len(COLUMNS)
+        universal = is_universal(found)
         asked = {
             "word_column": ("form" if universal else 0)
             if self.word_column is None
@@ -77,7 +77,7 @@ class Conll(Reader):
         labelled = part != "unlabelled"
         places: dict[str, int] = {}
         for name, column in asked.items():
-            place = place_of(column, n_columns)
+            place = place_of(column, n_columns, universal)
             if place is None and (labelled or name == "word_column"):
                 raise InputError(
                     Problem(
@@ -99,7 +99,8 @@ class Conll(Reader):
                     remedy=f"{self.role}.unlabelled={file}, where there are no tags",
                 )
             )
-        read = table(found, places["word_column"], places["tag_column"] if labelled else None)
+        tags = places["tag_column"] if labelled else None
+        read = table(found, part, places["word_column"], tags)
         read[words] = read.pop("words")
         if labelled:
             read[label] = read.pop("tags")

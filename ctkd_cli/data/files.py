@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from ctkd_cli.data._columns import with_columns
 from ctkd_cli.data._ids import Ids
-from ctkd_cli.data._labels import label_column
+from ctkd_cli.data._labels import any_labelled
 from ctkd_cli.data._tables import read_table
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import InputError, Problem
@@ -67,7 +67,7 @@ class Files(Reader):
         _require_unique_ids(table, where, file)
         if not labelled:
             return table.remove_columns([n for n in [label] if n in table.column_names])
-        if not label_column(table, label, f"{where}, column {label!r}").names:
+        if not any_labelled(table, label, f"{where}, column {label!r}"):
             raise InputError(
                 Problem("no row has a label", where=f"{where}, column {label!r}", got=file)
             )

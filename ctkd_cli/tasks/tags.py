@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | IOB1 | I, or B right after another of its type | I | I | I |
 | IOB2 | B | I | I | B |
-| IOBES (BIOES), BILOU | B | I | E or L | S or U |
+| IOBES (BIOES), BILOU, BMEWO | B | I or M | E or L | S, U or W |
 
 Inside ctkd all are IOB2 (Tjong Kim Sang and Veenstra, EACL 1999). A span is read the way seqeval
 and conlleval read it: one that begins in the middle begins all the same.
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 OUTSIDE = "O"
-PREFIXES = "BIESLU"  # E and L end a span, S and U are one of a single word
-ENDS, SINGLES = "EL", "SU"
+PREFIXES = "BIMELSUW"
+ENDS, SINGLES = "EL", "SUW"  # of a span, and of one that is a single word
 
 
 def are_spans(tags: Sequence[str]) -> bool:
-    """Whether tags are of spans: all but O begin with a prefix, and some begin or go on."""
+    """Whether tags are of spans: all but O begin with a prefix."""
     prefixed = [tag for tag in tags if tag != OUTSIDE]
     return bool(prefixed) and all(
         len(tag) > 2 and tag[0] in PREFIXES and tag[1] == "-" for tag in prefixed

@@ -39,6 +39,7 @@ def read(*sentences: str) -> tuple[list[str], int]:
         ("BIOES", "B-PER E-PER O S-LOC S-LOC", "B-PER I-PER O B-LOC B-LOC", 0),
         ("BIOES, three words", "B-PER I-PER E-PER E-PER", "B-PER I-PER I-PER B-PER", 1),
         ("BILOU", "B-PER L-PER O U-LOC U-LOC", "B-PER I-PER O B-LOC B-LOC", 0),
+        ("BMEWO", "B-PER M-PER E-PER W-PER O", "B-PER I-PER I-PER B-PER O", 0),
         ("IOB2, broken", "O I-PER O B-LOC I-PER", "O B-PER O B-LOC B-PER", 2),
         ("an end without a beginning", "O E-PER", "O B-PER", 1),
     ],
@@ -76,7 +77,10 @@ def test_spans_are_seqevals(sentences: list[list[str]]) -> None:
     assert ours == theirs
 
 
-@given(st.lists(st.lists(st.sampled_from(TAGS), max_size=8), min_size=1, max_size=6))
+SINGLE = (*TAGS, "E-LOC", "E-PER", "S-LOC", "S-PER")
+
+
+@given(st.lists(st.lists(st.sampled_from(SINGLE), max_size=8), min_size=1, max_size=6))
 def test_conversion_changes_no_span(sentences: list[list[str]]) -> None:
     converted, _ = read(*map(" ".join, sentences)) if any(sentences) else ([], 0)
     for before, after in zip(sentences, converted, strict=False):

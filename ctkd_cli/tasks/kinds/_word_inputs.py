@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctkd_cli.data._conll import COLUMNS as UNIVERSAL_COLUMNS
-from ctkd_cli.data._conll import sentences
+from ctkd_cli.data._conll import is_universal, sentences
 from ctkd_cli.data._source import Source
 from ctkd_cli.data._tables import FORMATS, read_table
 from ctkd_cli.runtime import streams
@@ -17,7 +16,6 @@ from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.tags import spans, types
 
 COLUMNS = (".conll", ".conllu", ".bio", ".iob")  # files with a word per line
-UNIVERSAL = len(UNIVERSAL_COLUMNS)
 TOKEN = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")  # a word, or a sign by itself
 
 
@@ -42,7 +40,7 @@ def read_words(path: Path | None, column: str, asked: Asked) -> NewInputs:
     if path.suffix.lower() not in COLUMNS:
         return _plain(source.text())
     read = [*sentences(source.lines(newline="\n"), source)]
-    place = 1 if read and len(read[0].rows[0]) == UNIVERSAL else 0
+    place = 1 if is_universal(read) else 0
     names = [each.name or str(number) for number, each in enumerate(read, 1)]
     words = [[row[place] for row in each.rows] for each in read]
     return NewInputs(Dataset.from_dict({"words": words}), Dataset.from_dict({"id": names}))

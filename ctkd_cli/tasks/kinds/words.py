@@ -55,11 +55,16 @@ class Words(Kind):
         return {"words": self.words}
 
     def conform(self, inputs: Dataset, where: str) -> Dataset:
-        """Words as lists of strings."""
+        """Words as lists of strings; a word that is missing is empty."""
         from datasets import Dataset
 
         column = inputs.with_format("arrow")[:]["words"].combine_chunks()
-        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+        try:
+            words = column.flatten().cast(pa.string()) if lists else None
+        except pa.ArrowException:
+            words = None
+        if words is None:
             raise InputError(
                 Problem(
                     "this column does not hold lists of words",
@@ -69,7 +74,8 @@ class Words(Kind):
                     remedy="target=conll for files with a word per line, or a column of lists",
                 )
             )
-        whole = pc.fill_null(column.cast(pa.list_(pa.string())), [])
+        offsets = pa.array(self.offsets(inputs), pa.int32())
+        whole = pa.ListArray.from_arrays(offsets, pc.fill_null(words, ""))
         return Dataset(pa.table({"words": whole}))
 
     def offsets(self, inputs: Dataset) -> np.ndarray:
@@ -212,7 +218,8 @@ class Words(Kind):
         return [TOKENS_PER_WORD * words + 2.0 for words in self.sizes(inputs)]
 
     def show(self, row: Row) -> str:
-        return " ".join(row["words"])
+        # Blanks within a word do not break it: `errors` parts words at the others.
+        return " ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in row["words"])
 
     def record(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Words, tags, how sure each is, and the entities: from word `start` to before `end`, with
@@ -236,7 +243,8 @@ class Words(Kind):
 def _positions(tokens: Ragged) -> tuple[np.ndarray, np.ndarray]:
     """Offsets [N + 1] and numbers [S] of the positions that tokens of sentences have."""
     flat = tokens.columns["position"]
-    assert isinstance(flat, np.ndarray)
+    if isinstance(flat, int):  # all words are a token, and all sentences a word
+        flat = np.full(tokens.offsets[-1], flat)
     counts = np.zeros(len(flat) + 1, np.int64)
     np.cumsum(flat > 0, out=counts[1:])
     numbers = np.asarray(flat[flat > 0], np.int32) - 1
