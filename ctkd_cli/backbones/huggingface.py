@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -187,6 +188,11 @@ class Huggingface(Backbone):
         return model
 
     def preprocessor(self) -> Any:
+        """The same tokenizer at each call: nobody changes it."""
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         return self.load_preprocessor(self.folder)
 
     def load_preprocessor(self, folder: Path) -> Any:
@@ -221,12 +227,18 @@ class Huggingface(Backbone):
         embeddings = (read("vocab_size") + positions) * width
         return ModelSize(embeddings + n_layers * per_layer, 2.0 * n_layers * per_layer)
 
-    def _config(self) -> Any:
+    @cached_property
+    def _own_config(self) -> Any:
+        """config.json as it lies there."""
         try:
-            config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
+            return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
+
+    def _config(self) -> Any:
+        """A config to change, and to build one model of."""
+        config = copy.deepcopy(self._own_config)
         self._change(config)
         config.pad_token_id = self.preprocessor().pad_token_id
         return config

@@ -208,6 +208,8 @@ def _write(folder: Path, pieces: Iterable[tuple[Ragged, int]]) -> None:
 def _identity(tokenizer: Any) -> str:
     """Hash of all that decides a tokenizer's tokens."""
     if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()  # left by a call before; each call sets its own
+        tokenizer.backend_tokenizer.no_padding()
         text = tokenizer.backend_tokenizer.to_str()
     else:
         text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])
