@@ -30,9 +30,9 @@ from unittest import mock
 
 import numpy as np
 import torch
+from ctkd_cli.arms.crossing import cross
 
 from ctkd_cli.arms import sources as source_side
-from ctkd_cli.arms.crossing import cross
 from ctkd_cli.arms.keys import target_pool
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.runs import console, environment
@@ -212,7 +212,7 @@ class Bench:
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
 
     def plain_with_our_kernels(self) -> float:
-        with cpu_kernels.replaced():
+        with cpu_kernels.replaced(torch.device("cpu")):
             return self.plain()
 
     def plain(self, compiled: bool = False, config: Mapping[str, Any] | None = None) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -188,7 +189,12 @@ class Huggingface(Backbone):
         return model
 
     def preprocessor(self) -> Any:
-        """Not every tokenizer knows how many tokens its model has positions for."""
+        """The same tokenizer at each call: nobody changes it. It is made to know how many tokens
+        the model has positions for: not every one does."""
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         tokenizer = self.load_preprocessor(self.folder)
         if self._positions is not None:
             tokenizer.model_max_length = min(tokenizer.model_max_length, self._positions)
@@ -254,16 +260,21 @@ class Huggingface(Backbone):
         return config
 
     def _bare_config(self) -> Any:
-        try:
-            config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
-        except Exception as error:  # as for the tokenizer; and a model that brings its own code
-            where = f"{self.role}.model"
-            raise _weights.unreadable("config.json", where, self.folder, error) from None
+        config = copy.deepcopy(self._own_config)
         self._change(config)
         config.problem_type = "single_label_classification"
         for leftover in {"task_specific_params", "finetuning_task"} & vars(config).keys():
             setattr(config, leftover, None)
         return config
+
+    @cached_property
+    def _own_config(self) -> Any:
+        """config.json as it lies there."""
+        try:
+            return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
+        except Exception as error:  # as for the tokenizer; and a model that brings its own code
+            where = f"{self.role}.model"
+            raise _weights.unreadable("config.json", where, self.folder, error) from None
 
     def _change(self, config: Any) -> None:
         """Set what `config` asks for. Raises InputError for changes that the model does not know,
