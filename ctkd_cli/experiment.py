@@ -24,7 +24,7 @@ from ctkd_cli.runs.tracking import Tracker
 from ctkd_cli.runtime.devices import Device
 from ctkd_cli.settings import validation
 from ctkd_cli.settings.component import Component, Frozen, available, find
-from ctkd_cli.settings.compose import attempt
+from ctkd_cli.settings.compose import Composed, attempt
 from ctkd_cli.settings.literals import decoded
 from ctkd_cli.settings.validation import Refused
 from ctkd_cli.tasks.fold import Fold
@@ -246,15 +246,35 @@ def _spread(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def of_overrides(overrides: Sequence[str]) -> Experiment:
     """The experiment that a command line asks for. Raises InputError with every problem."""
-    composed, problems = attempt(overrides)
-    if not problems:
-        return load(composed.settings)
+    return of_composed(attempt(overrides))
+
+
+def of_composed(composed: Composed) -> Experiment:
+    """The same, of what was composed already."""
+    problems = list(composed.problems)
     try:
-        load(composed.settings)
+        experiment = load(composed.settings)
+        if not problems:
+            return experiment
     except InputError as error:
         unknown = {problem.where for problem in problems}  # the keys of an unknown option are too
         problems += [p for p in error.problems if p.where.partition(".")[0] not in unknown]
     raise InputError(*problems)
+
+
+def of_jobs(jobs: Sequence[Sequence[str]], others: Sequence[Problem] = ()) -> list[Experiment]:
+    """Every job's settings. Raises InputError with all problems of all jobs at once, and with those
+    found by others."""
+    experiments: list[Experiment] = []
+    problems = list(others)
+    for overrides in jobs:
+        try:
+            experiments.append(of_overrides(overrides))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+    return experiments
 
 
 class _Composer:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
+from ctkd_cli.cli._hydra import start_hydra
+from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides
 from ctkd_cli.runs.printable import printable_lines
 from ctkd_cli.runtime import streams
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides, start_hydra
+from ctkd_cli.cli._hydra import start_hydra
+from ctkd_cli.cli._options import AsJson, ConfigDir, Overrides
 from ctkd_cli.runs.printable import printable
 
 COLUMN = 50  # where the origins stand; longer lines push theirs to the right

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctkd_cli.cli._options import AsJson, ConfigDir, start_hydra
+from ctkd_cli.cli._hydra import start_hydra
+from ctkd_cli.cli._options import AsJson, ConfigDir
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runs.printable import printable_lines
 

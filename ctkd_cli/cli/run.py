@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctkd_cli.cli._options import ConfigDir, Overrides, start_hydra
+from ctkd_cli.cli._hydra import hydra_main, start_hydra
+from ctkd_cli.cli._options import ConfigDir, Overrides
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runtime import parallel
 
@@ -48,10 +49,13 @@ def run(
     Then: ctkd predict RUN_DIRECTORY texts.txt
     Tab completion: eval "$(ctkd run --shell-completion install=bash)"
     """
-    from ctkd_cli.cli import _start as start
-    from ctkd_cli.cli._again import repeat
+    from ctkd_cli.cli._repeat import repeat
+    from ctkd_cli.cli._search import search, space_of
+    from ctkd_cli.cli._single import single
+    from ctkd_cli.cli._sweep import sweep
     from ctkd_cli.settings import compose
-    from ctkd_cli.sweep import launchers, search
+    from ctkd_cli.sweep import launchers
+    from ctkd_cli.sweep.search import NAME
 
     start_hydra(config_dir)
     given = list(overrides or [])
@@ -66,12 +70,12 @@ def run(
     plan = compose.plan(given)
     launchers.require(plan.launcher)
     _require_own_processes(plan)
-    if plan.sweeper == search.NAME and (space := start.space_of(plan)).dimensions:
-        start.search(plan, space)
+    if plan.sweeper == NAME and (space := space_of(plan)).dimensions:
+        search(plan, space)
     elif multirun or plan.adds:
-        start.sweep(plan)
+        sweep(plan)
     else:
-        start.single(given)
+        single(plan.composed or compose.attempt(given))
 
 
 def _require_own_processes(plan: Plan) -> None:
@@ -124,6 +128,4 @@ def _show(arguments: list[str]) -> None:
         if not space:
             return  # still at the verb, of which Hydra has not heard
         os.environ["COMP_LINE"] = f"{program} {words}"
-    from ctkd_cli.cli._start import hand_over
-
-    hand_over(arguments)
+    hydra_main(arguments, lambda config: None)

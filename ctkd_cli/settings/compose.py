@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import run_job
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -30,44 +34,83 @@ NO_SETTINGS = ("hydra", SWEEP)
 
 @dataclass(frozen=True)
 class Composed:
-    """Settings as plain data. choices: the option chosen in each group."""
+    """One job's settings, Hydra's own among them. problems: with overrides that were left out."""
 
-    settings: dict[str, Any]
-    choices: dict[str, str]
-    overrides: tuple[str, ...]
+    config: DictConfig
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Ours, as plain data. Raises InputError."""
+        try:
+            return settings_of(self.config)
+        except OmegaConfBaseException as error:
+            raise InputError(_cannot_compose(error)) from error
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The option chosen in each group."""
+        chosen = self.config.hydra.runtime.choices.items()
+        return {group: option for group, option in chosen if group in GROUPS and option is not None}
+
+    def names(self, key: str) -> bool:
+        """Whether the user has set one of Hydra's keys."""
+        given = self.config.hydra.overrides.hydra
+        return any(override.lstrip("+").partition("=")[0] == key for override in given)
+
+    @property
+    def run_dir(self) -> str:
+        """`hydra.run.dir`, which may have been ${...}. Raises InputError."""
+        HydraConfig.instance().set_config(self.config)
+        try:
+            return str(self.config.hydra.run.dir)
+        except OmegaConfBaseException as error:
+            raise InputError(_cannot_compose(error)) from error
+
+    def run(self, job: TaskFunction, directory: Path) -> Any:
+        """What `job` returns, called as Hydra's main would call it: in its environment, folder
+        and so on. Raises OSError when the directory cannot be made."""
+        with read_write(self.config.hydra):
+            self.config.hydra.run.dir = str(directory)
+        with initialised():
+            context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+            return run_job(job, self.config, "hydra.run.dir", None, context).return_value
+
+
+def settings_of(config: DictConfig) -> dict[str, Any]:
+    """Our part of a composition, resolved, as plain data."""
+    ours = OmegaConf.masked_copy(config, [str(k) for k in config if k not in NO_SETTINGS])
+    settings = OmegaConf.to_container(ours, resolve=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items()}
 
 
 def compose(overrides: Sequence[str]) -> Composed:
     """Compose one job's settings. Raises InputError, all problems at once."""
-    composed, problems = attempt(overrides)
-    if problems:
-        raise InputError(*problems)
+    composed = attempt(overrides)
+    if composed.problems:
+        raise InputError(*composed.problems)
+    _ = composed.settings
     return composed
 
 
-def attempt(overrides: Sequence[str]) -> tuple[Composed, list[Problem]]:
-    """Compose what can be read, with the problems of the rest, so that the typed settings can add
-    theirs. Raises InputError when nothing can be composed."""
-    single, several = single_valued(overrides)
-    prepared, unreadable = readable_part(single)
-    problems = [*several, *unreadable]
+def attempt(overrides: Sequence[str]) -> Composed:
+    """Compose what can be read, so that the typed settings can add their problems to those of the
+    rest. Raises InputError when nothing can be composed."""
+    return _compose(*single_valued(overrides))
+
+
+def _compose(overrides: Sequence[str], others: Sequence[Problem] = ()) -> Composed:
+    prepared, unreadable = readable_part(overrides)
+    problems = (*others, *unreadable)
     with initialised():
         try:
             config = hydra_compose(CONFIG_NAME, overrides=prepared, return_hydra_config=True)
-            choices = {
-                group: choice
-                for group, choice in config.hydra.runtime.choices.items()
-                if group in GROUPS and choice is not None
-            }
-            ours = OmegaConf.masked_copy(config, [str(k) for k in config if k not in NO_SETTINGS])
-            settings = OmegaConf.to_container(ours, resolve=True)
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise InputError(*problems, _cannot_compose(error)) from error
         except InputError as error:  # a YAML that is not data
             raise InputError(*problems, *error.problems) from None
-    assert isinstance(settings, dict)
-    composed = Composed({str(k): v for k, v in settings.items()}, choices, tuple(overrides))
-    return composed, problems
+    return Composed(config, problems)
 
 
 def parts(overrides: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -115,38 +158,32 @@ def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
 class Plan:
     """How a command line becomes jobs. overrides: the user's, with the lists of values that an
     experiment's own `sweep` adds for keys that they have not set (adds: whether it did); search:
-    the settings of the sweeper."""
+    the settings of the sweeper; composed: the settings of the only job, when it is one and nothing
+    is wrong with it so far."""
 
     overrides: tuple[str, ...]
     adds: bool = False
     launcher: str = "basic"
     sweeper: str = "basic"
     search: Mapping[str, Any] = field(default_factory=dict)
+    composed: Composed | None = None
 
 
 def plan(overrides: Sequence[str]) -> Plan:
     """The plan of a command line. What is wrong with it is told when the settings are validated,
     or, as InputError, here when it holds ranges that only a search can take."""
-    prepared, problems = readable_part(overrides)
-    if problems:
-        if any(_is_range(override) for override in readable(overrides)):
-            raise InputError(*problems)
+    single, several = single_valued(overrides)
+    parsed = readable(overrides)
+    try:
+        prepare(overrides)
+        composed = _compose(single)
+    except InputError:
+        if any(map(_is_range, parsed)):
+            raise
         return Plan(tuple(overrides))
-    with initialised():
-        parsed = ours(overrides)
-        lists = {override.key_or_group for override in parsed if override.is_sweep_override()}
-        single = [o for o in prepared if o.lstrip("+").partition("=")[0] not in lists]
-        try:
-            config = hydra_compose(CONFIG_NAME, overrides=single, return_hydra_config=True)
-            chosen = config.hydra.runtime.choices
-            search = OmegaConf.to_container(config.hydra.sweeper)
-            own = OmegaConf.to_container(config[SWEEP]) if SWEEP in config else {}
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            if any(map(_is_range, parsed)):
-                raise InputError(_cannot_compose(error)) from error
-            return Plan(tuple(overrides))
-        except InputError:  # a YAML that is not data
-            return Plan(tuple(overrides))
+    hydra = composed.config.hydra
+    search = OmegaConf.to_container(hydra.sweeper)
+    own = OmegaConf.to_container(composed.config[SWEEP]) if SWEEP in composed.config else {}
     assert isinstance(search, dict)
     assert isinstance(own, dict)
     given = {override.key_or_group for override in parsed}
@@ -156,9 +193,10 @@ def plan(overrides: Sequence[str]) -> Plan:
     return Plan(
         overrides=(*overrides, *added),
         adds=bool(added),
-        launcher=str(chosen.get("hydra/launcher")),
-        sweeper=str(chosen.get("hydra/sweeper")),
+        launcher=str(hydra.runtime.choices.get("hydra/launcher")),
+        sweeper=str(hydra.runtime.choices.get("hydra/sweeper")),
         search={str(key): value for key, value in search.items()},
+        composed=None if several else composed,
     )
 
 

@@ -1,33 +1,30 @@
-"""A run again: finished in its own directory, or repeated in a new one."""
+"""A run once more, in a directory of its own: with its very settings, or with some changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ctkd_cli.cli import _start as start
-from ctkd_cli.cli._directories import claim, is_complete, outputs, read_yaml, remove_empty
-from ctkd_cli.cli._options import start_hydra
+from ctkd_cli.cli._directories import claim, outputs, read_yaml, remove_empty
+from ctkd_cli.cli._hydra import start_hydra
+from ctkd_cli.cli._single import carry_out, single
 from ctkd_cli.errors import InputError, Problem
-
-if TYPE_CHECKING:
-    from ctkd_cli.experiment import Experiment
 
 
 def repeat(run: Path, more: list[str], multirun: bool) -> None:
-    """A run again, in a directory of its own: with its very settings, or with some changed."""
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.reports import repeat
     from ctkd_cli.runs.printable import printable
+    from ctkd_cli.settings import compose
 
     if multirun:
         raise InputError(Problem("one run is repeated at a time", where="--from", got="--multirun"))
     before = Results.read(run)  # it is complete and whole
     typed = typed_before(run)
     if more:
-        directory = start.single([*typed, *more])
+        directory = single(compose.attempt([*typed, *more]))
     else:
         directory = _run_again(read_yaml(run / "config.yaml"), typed)
     print(f"\ncompared with {printable(str(run))}:")
@@ -46,28 +43,6 @@ def _run_again(settings: Any, typed: Sequence[str]) -> Path:
     finally:
         remove_empty([directory, directory.parent])
     return directory
-
-
-def resume_run(directory: Path) -> None:
-    """Finish a run in its own directory; a complete one is left as it is."""
-    from ctkd_cli.experiment import load
-
-    experiment = load(read_yaml(directory / "config.yaml"))
-    if is_complete(directory, experiment):
-        print(f"complete already: {directory}")
-        return
-    carry_out(experiment, directory, typed_before(directory))
-
-
-def carry_out(experiment: Experiment, directory: Path, typed: Sequence[str]) -> None:
-    from ctkd_cli.preflight.checks import admit
-
-    admitted = admit(experiment, directory)  # before the imports that take seconds
-    from ctkd_cli.reports import print_summary
-    from ctkd_cli.run import run as run_experiment
-
-    run_experiment(admitted, directory, typed)
-    print_summary(directory)
 
 
 def typed_before(directory: Path) -> list[str]:

@@ -1,0 +1,78 @@
+"""One job of a sweep, as Hydra's launchers call it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctkd_cli.cli._directories import is_complete, require_free
+from ctkd_cli.runtime import parallel, variables
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ctkd_cli.experiment import Experiment
+
+
+def run_job(config: DictConfig) -> float:
+    """The job's score, for sweepers that ask for it; NaN when there is none.
+
+    Failures are kept from Hydra, which would print them in its own way and stop: the job's
+    status.json tells of them.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from ctkd_cli.experiment import load
+    from ctkd_cli.preflight.checks import admit
+    from ctkd_cli.runs.pruning import Pruned
+    from ctkd_cli.runs.rundir import write_refusal
+    from ctkd_cli.settings.compose import settings_of
+    from ctkd_cli.settings.overrides import as_typed
+    from ctkd_cli.sweep.launchers import RESUME_VARIABLE
+    from ctkd_cli.sweep.search import objective
+
+    variables.remove()  # this may be another machine than the one that was asked
+    job = HydraConfig.get()
+    directory = Path(job.runtime.output_dir)
+    typed = as_typed(job.overrides.task)
+    try:
+        experiment = load(settings_of(config))
+        if os.environ.get(RESUME_VARIABLE):
+            if is_complete(directory, experiment):
+                return objective(directory)
+        else:
+            require_free(directory, "hydra.sweep.dir")  # its name may have been ${...} until now
+        admitted = admit(experiment, directory)  # before the imports that take seconds
+        from ctkd_cli.run import run as run_experiment
+
+        with _judged(job, experiment):
+            run_experiment(admitted, directory, typed)
+        return objective(directory) if parallel.is_main() else float("nan")
+    except Pruned:
+        return float("nan")
+    except Exception as error:
+        if parallel.world() > 1:
+            raise  # the other processes wait for this one, until it ends
+        if not (directory / "status.json").exists():
+            write_refusal(directory, typed, str(error))
+        return float("nan")
+
+
+@contextlib.contextmanager
+def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
+    """A trial of a search may be pruned; other jobs may not. job: Hydra's settings of it."""
+    from omegaconf import OmegaConf
+
+    from ctkd_cli.sweep import search
+
+    if job.runtime.choices["hydra/sweeper"] != search.NAME:
+        yield
+        return
+    from ctkd_cli.sweep.search.judge import judged
+
+    settings: Any = OmegaConf.to_container(job.sweeper)
+    with judged(settings, Path(job.sweep.dir), job.job.num, experiment.seeds):
+        yield

@@ -1,0 +1,66 @@
+"""A search for settings: a sweep whose jobs a study chooses, on validation."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ctkd_cli.cli._sweep import new_sweep, run_jobs
+from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.experiment import of_jobs
+
+if TYPE_CHECKING:
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.settings.compose import Plan
+    from ctkd_cli.sweep.search.space import Space
+    from ctkd_cli.tasks.task import AnyTask
+
+
+def search(plan: Plan, space: Space) -> None:
+    from ctkd_cli.sweep.search import study
+
+    experiment, *_ = of_jobs([*map(list, space.corners())], study.problems(plan.search))
+    _require_validation(experiment)
+    study.require_new(plan.search)
+    directory = new_sweep(plan, experiment, {"search": dict(plan.search)})
+    run_jobs(plan.overrides, directory, plan.search["n_trials"])
+
+
+def space_of(plan: Plan) -> Space:
+    from ctkd_cli.sweep import search
+
+    search.require()
+    from ctkd_cli.sweep.search.space import Space
+
+    return Space.read(plan.overrides, plan.search["params"])
+
+
+def _require_validation(experiment: Experiment) -> None:
+    """Raise InputError when there is nothing but test to choose settings on."""
+    from ctkd_cli.tasks import task
+
+    target = experiment.target
+    if not len(task.load(target, experiment.seed).validation):
+        raise InputError(
+            Problem(
+                "settings are chosen on validation, never on test, and this target has no "
+                "validation split",
+                where="target.validation_size",
+                got=str(target.validation_size),
+                allowed="a number of examples per class, or a share of train",
+                remedy=f"target.validation_size={_affordable(target, experiment.seed)}",
+            )
+        )
+
+
+def _affordable(target: AnyTask, seed: int) -> int:
+    """Examples per class, 8 at most, that can be set aside with some left to train on."""
+    from ctkd_cli.tasks import task
+
+    for size in (8, 4, 2):
+        with contextlib.suppress(InputError):
+            asked = target.model_copy(update={"validation_size": size})
+            found = task.load(asked, seed).counts()
+            if min(found["train"].values()) >= size:
+                return size
+    return 1
