@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -189,6 +190,11 @@ class Huggingface(Backbone):
         return model
 
     def preprocessor(self) -> Any:
+        """The same tokenizer at each call: nobody changes it."""
+        return self._preprocessor
+
+    @cached_property
+    def _preprocessor(self) -> Any:
         """Not every tokenizer knows how many tokens its model has positions for."""
         tokenizer = self.load_preprocessor(self.folder)
         if self._positions is not None:
@@ -260,12 +266,18 @@ class Huggingface(Backbone):
         config.pad_token_id = self.preprocessor().pad_token_id
         return config
 
-    def _bare_config(self) -> Any:
+    @cached_property
+    def _own_config(self) -> Any:
+        """config.json as it lies there."""
         try:
-            config = transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
+            return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
+
+    def _bare_config(self) -> Any:
+        """A copy to change, and to build one model of."""
+        config = copy.deepcopy(self._own_config)
         self._change(config)
         config.problem_type = "single_label_classification"
         for leftover in ("task_specific_params", "finetuning_task"):

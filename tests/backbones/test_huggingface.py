@@ -9,13 +9,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from conftest import WORDS, save_tiny
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     DistilBertConfig,
     GPT2Config,
     PreTrainedConfig,
@@ -319,6 +322,27 @@ def hub(tiny_bert: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def test_files_are_read_once_and_no_model_changes_what_the_next_one_is_built_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spies = [mock.Mock(wraps=auto.from_pretrained) for auto in (AutoTokenizer, AutoConfig)]
+    for auto, spy in zip((AutoTokenizer, AutoConfig), spies, strict=True):
+        monkeypatch.setattr(auto, "from_pretrained", spy)
+    cut = backbone(folder, layers=[0])
+    cut.require_sound()
+    read = [spy.call_count for spy in spies]
+    cut.require_fitting(Text())
+    for labels in (["a", "b"], ["x", "y", "z"]):
+        model = cut.build(labels, Text())
+        assert model.config.id2label == dict(enumerate(labels))
+        assert model.config.num_hidden_layers == 1
+        cut.preprocessor()(TEXTS, truncation=True, max_length=4, padding=True)
+    assert [spy.call_count for spy in spies] == read
+    assert read[0] == 1
+    assert cut._config().num_labels == 3  # as saved
+    assert cut._config().num_hidden_layers == 3
 
 
 def test_a_hub_id_is_downloaded(hub: str, tmp_path: Path) -> None:

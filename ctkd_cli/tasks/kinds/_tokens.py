@@ -44,6 +44,8 @@ def used(tokens: Ragged, preprocessor: Any) -> np.ndarray:
 def identity(tokenizer: Any) -> str:
     """Hash of all that decides a tokenizer's tokens."""
     if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()  # left by a call before; each call sets its own
+        tokenizer.backend_tokenizer.no_padding()
         text = f"{tokenizer.split_special_tokens} {tokenizer.backend_tokenizer.to_str()}"
     else:
         text = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab(), repr(tokenizer)])

@@ -7,9 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Dataset
+from transformers import AutoTokenizer
 
 from ctkd_cli.errors import InputError
 from ctkd_cli.tasks.kinds._new_inputs import Asked
@@ -47,6 +49,18 @@ def test_lists_are_no_texts() -> None:
     with pytest.raises(InputError) as caught:
         PAIR.conform(table, "target")
     assert [problem.where for problem in caught.value.problems] == ["target, column 'hypothesis'"]
+
+
+def test_tokens_are_kept_under_one_name_whatever_a_tokenizer_has_done_before(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path))
+    inputs = Dataset.from_dict({"text": ["the goal", "a film"]})
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    for length in (3, 5):
+        Text().encode(inputs, tokenizer, np.zeros((2, 32), np.uint8))
+        tokenizer(["a goal"], truncation=True, max_length=length, padding=True)
+    assert sum(path.is_dir() for path in (tmp_path / "tokens").iterdir()) == 1
 
 
 def test_a_pair_is_two_columns() -> None:
