@@ -212,7 +212,7 @@ class Bench:
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
 
     def plain_with_our_kernels(self) -> float:
-        with cpu_kernels.replaced():
+        with cpu_kernels.replaced(torch.device("cpu")):
             return self.plain()
 
     def plain(self, compiled: bool = False, config: Mapping[str, Any] | None = None) -> float:

@@ -17,6 +17,14 @@ import ctkd_cli
 from ctkd_cli.cache import file_hash
 from ctkd_cli.runtime import variables
 
+# What decides an arm's weights and answers, given its settings and what was read: a change there
+# trains it again. The others read inputs (whose hashes are in an arm's key), keep, show and tell.
+COMPUTES = (
+    *(f"{room}/**/*.py" for room in ("arms", "backbones", "distillation", "tasks", "training")),
+    *("evaluation/metrics.py", "runtime/devices.py", "runtime/parallel.py"),
+)
+TELLS = ("arms/efficiency.py", "arms/record.py")
+
 
 def describe() -> dict[str, Any]:
     """Plain data for environment.json."""
@@ -42,10 +50,12 @@ def describe() -> dict[str, Any]:
 
 
 def code_hash(*parts: object) -> str:
-    """Hash of all that computes: ctkd's own source, the modules of parts that come from elsewhere,
-    and the versions of the libraries that do the arithmetic."""
+    """Hash of all that computes an arm: ctkd's own source, the modules of parts that come from
+    elsewhere, and the versions of the libraries that do the arithmetic."""
     root = Path(ctkd_cli.__file__).parent
-    files = {str(file.relative_to(root)): file for file in root.rglob("*.py")}
+    own = (file for each in COMPUTES for file in root.glob(each))
+    files = {file.relative_to(root).as_posix(): file for file in own}
+    files = {name: file for name, file in files.items() if name not in TELLS}
     for part in parts:
         for kind in type(part).__mro__:
             module = sys.modules.get(kind.__module__)

@@ -26,8 +26,12 @@ LANES = 4  # elements of 16 bits in a drawn number of 64
 
 
 @contextmanager
-def replaced() -> Iterator[None]:
-    """Within it the CPU draws masks and attends by the functions below, in the whole process."""
+def replaced(where: torch.device) -> Iterator[None]:
+    """Within it the CPU draws masks and attends by the functions below, in the whole process. Does
+    nothing for a model that is elsewhere."""
+    if where.type != "cpu":
+        yield
+        return
     library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
 

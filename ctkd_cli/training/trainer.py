@@ -113,7 +113,7 @@ def fit(
         )
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
-        with interruption.patient(), cpu_kernels.replaced():
+        with interruption.patient(), cpu_kernels.replaced(loaded.where):
             trainer.train(resume_from_checkpoint=last)
         if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
             told = f"{arm}: the last step left weights that are not finite; {REMEDY}"

@@ -14,12 +14,13 @@ from torch.nn import functional
 
 from ctkd_cli.training import cpu_kernels
 
+CPU = torch.device("cpu")
 SHAPE = (2, 4, 7, 8)  # batch, heads, positions, d
 
 
 def mask(p: float, *shape: int, seed: int = 0, **how: Any) -> torch.Tensor:
     torch.manual_seed(seed)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         return torch.empty(shape, **how).bernoulli_(p)
 
 
@@ -54,9 +55,17 @@ def test_the_seed_decides_the_mask_and_threads_do_not() -> None:
         assert torch.equal(drawn, first)
 
 
+def test_nothing_is_replaced_for_a_model_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    with cpu_kernels.replaced(torch.device("cuda")):
+        drawn = torch.empty(100).bernoulli_(0.5)
+    assert torch.equal(drawn, by_torch(0.5, 100))
+    assert not torch.equal(mask(0.5, 100), drawn)
+
+
 def test_two_draws_differ_and_a_state_brings_one_back() -> None:
     """As a checkpoint does, which keeps the state of torch's generator."""
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         torch.empty(10).bernoulli_(0.5)
         state = torch.get_rng_state()
         first, second = (torch.empty(100).bernoulli_(0.5) for _ in range(2))
@@ -71,7 +80,7 @@ def test_any_type_and_layout() -> None:
     for dtype in (torch.bool, torch.bfloat16, torch.float64, torch.int64):
         assert torch.equal(mask(0.5, 6, 5, dtype=dtype), expected.to(dtype))
     torch.manual_seed(0)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         turned = torch.empty(5, 6).t().bernoulli_(0.5)
     assert torch.equal(turned, expected)
     assert mask(0.5, 0).shape == (0,)
@@ -88,7 +97,7 @@ def test_the_ends_of_probability() -> None:
 
 def test_dropout_keeps_the_mean() -> None:
     torch.manual_seed(0)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         dropped = functional.dropout(torch.ones(1_000_000), 0.1)
     assert torch.equal(dropped != 0, mask(0.9, 1_000_000).bool())
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.9])
@@ -97,9 +106,9 @@ def test_dropout_keeps_the_mean() -> None:
 
 def test_afterwards_torch_draws_and_attends_by_itself_again() -> None:
     before = by_torch(0.5, 1000)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         assert not torch.equal(by_torch(0.5, 1000), before)
-    with pytest.raises(RuntimeError, match="expects p"), cpu_kernels.replaced():
+    with pytest.raises(RuntimeError, match="expects p"), cpu_kernels.replaced(CPU):
         torch.empty(3).bernoulli_(2)
     assert torch.equal(by_torch(0.5, 1000), before)
 
@@ -151,7 +160,7 @@ def test_attention_with_dropout_by_hand() -> None:
     kept = mask(0.7, *weights.shape)
     expected = (weights * kept / 0.7) @ value
     torch.manual_seed(0)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         found = functional.scaled_dot_product_attention(query, key, value, dropout_p=0.3)
     given, _ = cpu_kernels.attention(query, key, value, None, 0.3, dropout_mask=kept)
     for each in (found, given):
@@ -188,7 +197,7 @@ def test_bf16_stays_bf16_and_near(monkeypatch: pytest.MonkeyPatch) -> None:
     attention = cpu_kernels.attention
     monkeypatch.setattr(cpu_kernels, "attention", spy)
     torch.manual_seed(0)
-    with cpu_kernels.replaced(), torch.autocast("cpu", torch.bfloat16):
+    with cpu_kernels.replaced(CPU), torch.autocast("cpu", torch.bfloat16):
         found = functional.scaled_dot_product_attention(
             query.float(), key.float(), value.float(), dropout_p=0.3
         )
@@ -233,7 +242,7 @@ def test_models_of_transformers_attend_as_they_did(
     expected = model(**inputs)[0]
     spy = mock.Mock(wraps=cpu_kernels.attention)
     monkeypatch.setattr(cpu_kernels, "attention", spy)
-    with cpu_kernels.replaced():
+    with cpu_kernels.replaced(CPU):
         found = model(**inputs)[0]
     assert spy.call_count >= 2  # one in each layer
     real = inputs["attention_mask"].bool() if architecture != "t5" else torch.ones(2, 4).bool()
