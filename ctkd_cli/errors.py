@@ -3,7 +3,8 @@
     CtkdError                 exit 1
     ├── InputError            exit 2   bad settings, data or files; nothing was trained
     ├── RunFailed             exit 1   a run began and could not end
-    │   └── TrainingDiverged           loss became NaN or infinite
+    │   ├── TrainingDiverged           loss became NaN or infinite
+    │   └── Pruned                     a search ended it, since others do better
     └── SweepIncomplete       exit 3   some jobs of a sweep failed
 
 A KeyboardInterrupt passes through everything and ends in exit 130.
@@ -19,6 +20,7 @@ __all__ = [
     "CtkdError",
     "InputError",
     "Problem",
+    "Pruned",
     "RunFailed",
     "SweepIncomplete",
     "TrainingDiverged",
@@ -74,6 +76,10 @@ class RunFailed(CtkdError):
 
 class TrainingDiverged(RunFailed):
     """The loss became NaN or infinite."""
+
+
+class Pruned(RunFailed):
+    """A search ended the run, since others do better; neither complete nor failed."""
 
 
 class SweepIncomplete(CtkdError):

@@ -24,12 +24,11 @@ from ctkd_cli.arms.student import Arm, train_arm
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
 from ctkd_cli.cache import eviction, pins
 from ctkd_cli.cache.entries import link_tree
-from ctkd_cli.errors import RunFailed
+from ctkd_cli.errors import Pruned, RunFailed
 from ctkd_cli.evaluation import predictions
 from ctkd_cli.evaluation.arm_names import ON_TARGET, WITHOUT
 from ctkd_cli.preflight.estimate import estimate
 from ctkd_cli.runs import console
-from ctkd_cli.runs.pruning import Pruned
 from ctkd_cli.runs.rundir import RunDirectory, Turn
 from ctkd_cli.runtime import devices, interruption, memory, parallel
 
@@ -40,16 +39,23 @@ if TYPE_CHECKING:
     from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.preflight.checks import Admitted
+    from ctkd_cli.runs.rundir import Listener
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
 
 Teachers = Mapping[str, tuple[Teacher, "Knowledge"]]  # by source, with what each said
 
 
-def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mapping[str, float]:
+def run(
+    admitted: Admitted,
+    directory: Path,
+    overrides: Sequence[str],
+    listener: Listener | None = None,
+) -> Mapping[str, float]:
     """Run an experiment and leave its run directory. Returns the figures of metrics.json.
 
-    Raises RunFailed when the run began and could not end; Interrupted.
+    listener: is told all that happens; may raise Pruned. Raises RunFailed when the run began and
+    could not end; Interrupted.
     """
     experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
     turns, targets = admitted.turns, admitted.targets
@@ -57,7 +63,7 @@ def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> Mappin
     reports.get_ready()
     memory.spare_collector()
 
-    with _running(directory, experiment, sources) as rundir:
+    with _running(directory, experiment, sources, listener) as rundir:
         record.provenance(rundir, experiment, overrides)
         if devices.resolve(experiment.device).type == "cpu":  # of others nothing is known before
             told = estimate(experiment, taught, targets[0]).sentence
@@ -177,7 +183,10 @@ def _through_the_bridge(
 
 @contextmanager
 def _running(
-    directory: Path, experiment: Experiment, sources: Mapping[str, Task]
+    directory: Path,
+    experiment: Experiment,
+    sources: Mapping[str, Task],
+    listener: Listener | None,
 ) -> Iterator[RunDirectory]:
     """A run directory whose status tells the truth however the run ends."""
     apart = len(sources) > 1 and experiment.fusion != "merge"
@@ -198,7 +207,7 @@ def _running(
         pins.working(str(directory)),
         _own_directory(directory) as own,
     ):
-        rundir = RunDirectory(own, display, experiment.tracker)
+        rundir = RunDirectory(own, display, experiment.tracker, listener)
         try:
             yield rundir
             if gone := eviction.make_room():

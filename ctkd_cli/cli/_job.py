@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ctkd_cli.experiment import Experiment
+    from ctkd_cli.runs.rundir import Listener
 
 
 def run_job(config: DictConfig) -> float:
@@ -25,9 +24,9 @@ def run_job(config: DictConfig) -> float:
     """
     from hydra.core.hydra_config import HydraConfig
 
+    from ctkd_cli.errors import Pruned
     from ctkd_cli.experiment import load
     from ctkd_cli.preflight.checks import admit
-    from ctkd_cli.runs.pruning import Pruned
     from ctkd_cli.runs.rundir import write_refusal
     from ctkd_cli.settings.compose import settings_of
     from ctkd_cli.settings.overrides import as_typed
@@ -48,8 +47,7 @@ def run_job(config: DictConfig) -> float:
         admitted = admit(experiment, directory)  # before the imports that take seconds
         from ctkd_cli.run import run as run_experiment
 
-        with _judged(job, experiment):
-            run_experiment(admitted, directory, typed)
+        run_experiment(admitted, directory, typed, _judge(job, experiment))
         return objective(directory) if parallel.is_main() else float("nan")
     except Pruned:
         return float("nan")
@@ -61,18 +59,15 @@ def run_job(config: DictConfig) -> float:
         return float("nan")
 
 
-@contextlib.contextmanager
-def _judged(job: Any, experiment: Experiment) -> Iterator[None]:
+def _judge(job: Any, experiment: Experiment) -> Listener | None:
     """A trial of a search may be pruned; other jobs may not. job: Hydra's settings of it."""
     from omegaconf import OmegaConf
 
     from ctkd_cli.sweep import search
 
     if job.runtime.choices["hydra/sweeper"] != search.NAME:
-        yield
-        return
-    from ctkd_cli.sweep.search.judge import judged
+        return None
+    from ctkd_cli.sweep.search.judge import judge_of
 
     settings: Any = OmegaConf.to_container(job.sweeper)
-    with judged(settings, Path(job.sweep.dir), job.job.num, experiment.seeds):
-        yield
+    return judge_of(settings, Path(job.sweep.dir), job.job.num, experiment.seeds)

@@ -17,8 +17,9 @@ from ctkd_cli.runs import tracking
 from ctkd_cli.tasks import task as tasks
 
 if TYPE_CHECKING:
+    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.tasks.task import Task
+    from ctkd_cli.tasks.task import AnyTask, Task
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def admit(experiment: Experiment, directory: Path) -> Admitted:
     return Admitted(experiment, sources, taught, turns, targets)
 
 
-_sound: set[str] = set()  # models that jobs of this process were asked for, by their content
+# Models that were found sound in this process, by content and kind of task: a fact of the files,
+# which the jobs of a sweep need to look at once.
+_sound: set[tuple[str, str]] = set()
 
 
 def _require_sound_models(experiment: Experiment) -> None:
@@ -60,11 +63,16 @@ def _require_sound_models(experiment: Experiment) -> None:
     from ctkd_cli.runs.console import hush_libraries
 
     hush_libraries()
-    models = (experiment.teacher, experiment.student)
-    new = [model for model in models if not _sound or model.fingerprint() not in _sound]
-    kinds = {id(experiment.teacher): next(iter(experiment.sources.values()))}
-    fitting = [partial(m.require_fitting, kinds.get(id(m), experiment.target)) for m in new]
-    for checks in ([m.require_sound for m in new], fitting):
+    source, *_ = experiment.sources.values()
+    reads: list[tuple[Backbone, AnyTask]] = [
+        (experiment.teacher, source),
+        (experiment.student, experiment.target),
+    ]
+    new = [
+        (m, kind) for m, kind in reads if not _sound or (m.fingerprint(), kind.kind) not in _sound
+    ]
+    sound = [model.require_sound for model, _ in new]
+    for checks in (sound, [partial(model.require_fitting, kind) for model, kind in new]):
         problems: list[Problem] = []
         for check in checks:
             try:
@@ -73,7 +81,7 @@ def _require_sound_models(experiment: Experiment) -> None:
                 problems += error.problems
         if problems:
             raise InputError(*problems)
-    _sound.update(model.fingerprint() for model in models)
+    _sound.update((model.fingerprint(), kind.kind) for model, kind in reads)
 
 
 def _require_device(experiment: Experiment) -> None:

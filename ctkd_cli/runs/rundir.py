@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from ctkd_cli.cache.entries import sync
-from ctkd_cli.runs import pruning
 from ctkd_cli.runs.printable import printable
 from ctkd_cli.runs.progress import Progress
 from ctkd_cli.runs.tracking import Tracker, tracked
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 SWEEP_FILE = "sweep.yaml"  # what a sweep was asked for, in its directory
 Event = dict[str, Any]
+Listener = Callable[[Mapping[str, Any]], None]  # of each line of events.jsonl; may raise Pruned
 PULSE = 1.0  # seconds, the least between two words of progress in status.json
 
 
@@ -66,12 +66,19 @@ class RunDirectory:
     """Where a run leaves its files. All that happens goes through here: to events.jsonl, to
     status.json, to run.log and to the display."""
 
-    def __init__(self, path: Path, display: Display, tracker: Tracker = "none") -> None:
+    def __init__(
+        self,
+        path: Path,
+        display: Display,
+        tracker: Tracker = "none",
+        listener: Listener | None = None,
+    ) -> None:
         path.mkdir(parents=True, exist_ok=True)
         _clear(path)
         self.path = path
         self.tracker = tracker
         self._display = display
+        self._listener = listener
         self._progress = Progress()
         self._notes: list[str] = []
         self._told = 0.0
@@ -86,7 +93,8 @@ class RunDirectory:
         line = {"time": _now(), "stage": stage, "event": event, **turn, **figures}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        pruning.tell(line)
+        if self._listener is not None:
+            self._listener(line)
 
     def note(self, message: str) -> None:
         """Tell the user something, now and in run.log."""

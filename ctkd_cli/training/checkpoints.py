@@ -19,9 +19,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from ctkd_cli.cache.entries import Cache, Sort, ailment, link_tree
-from ctkd_cli.errors import TrainingDiverged
+from ctkd_cli.errors import Pruned, TrainingDiverged
 from ctkd_cli.runs import environment
-from ctkd_cli.runs.pruning import Pruned
 from ctkd_cli.runtime import interruption, parallel
 
 if TYPE_CHECKING:

@@ -29,7 +29,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
 
     began: list[tuple[Path, Experiment]] = []
 
-    def run(admitted: Admitted, directory: Path, overrides: Sequence[str]) -> dict[str, float]:
+    def run(
+        admitted: Admitted, directory: Path, overrides: Sequence[str], listener: object = None
+    ) -> dict[str, float]:
         experiment = admitted.experiment
         began.append((directory, experiment))
         if experiment.lambda_ == 13:

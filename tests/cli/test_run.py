@@ -14,13 +14,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from sklearn.metrics import classification_report, f1_score
 from test_resume import saw
+
+from ctkd_cli.cli import _single
+from ctkd_cli.experiment import Experiment
 
 Ctkd = Callable[..., tuple[int, str, str]]
 CONTRACT = {
@@ -337,6 +342,37 @@ def test_nothing_is_written_over(ctkd: Ctkd, tiny_run: list[str]) -> None:
 def test_a_refused_run_leaves_nothing(ctkd: Ctkd) -> None:
     assert ctkd("run", "lambda=-1")[0] == 2
     assert list(Path().iterdir()) == []
+
+
+def test_a_single_run_is_composed_once_in_the_folder_and_environment_that_hydra_gives_it(
+    ctkd: Ctkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name, settings and Hydra's keys are the user's; training is left out."""
+    asked = [
+        *("name=mine", "seed=7", "lambda=0.5", "training={steps: 3}"),
+        *("hydra.run.dir='there/${name}-${seed}'", "+hydra.job.env_set.CTKD_TEST=here"),
+        "hydra.job.chdir=true",
+    ]
+    compositions = mock.Mock(wraps=ConfigLoaderImpl.load_configuration)
+    monkeypatch.setattr(
+        ConfigLoaderImpl, "load_configuration", lambda *given, **more: compositions(*given, **more)
+    )
+    ran = []
+
+    def stands_in(experiment: Experiment, directory: Path, typed: list[str]) -> None:
+        ran.append((directory, Path.cwd(), os.environ["CTKD_TEST"], typed, experiment.seed))
+        (directory / "status.json").write_text("{}")
+
+    monkeypatch.setattr(_single, "carry_out", stands_in)
+    assert ctkd("run", *asked)[0] == 0
+    there = tmp_path / "there" / "mine-7"
+    assert ran == [(there, there, "here", asked[:4], 7)]
+    assert compositions.call_count == 1
+    assert "CTKD_TEST" not in os.environ
+    assert Path.cwd() == tmp_path
+    code, _, err = ctkd("run", *asked)
+    assert code == 2
+    assert "nothing is written over" in err
 
 
 def test_two_runs_in_one_second_get_two_directories(tmp_path: Path) -> None:

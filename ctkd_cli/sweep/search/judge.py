@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ctkd_cli.runs.pruning import Pruned, heard_by
+from ctkd_cli.errors import Pruned
 from ctkd_cli.sweep.search.study import open_study
 from ctkd_cli.tasks.metric import MACRO_F1, described
 
 
-@contextmanager
-def judged(settings: Mapping[str, Any], directory: Path, number: int, seeds: int) -> Iterator[None]:
-    """Events of a run are heard by the study while this lasts, which may raise Pruned. directory:
-    the sweep's; seeds: how many the run takes."""
+def judge_of(settings: Mapping[str, Any], directory: Path, number: int, seeds: int) -> Judge:
+    """The judge of a trial's run. directory: the sweep's; seeds: how many the run takes."""
     from optuna.trial import Trial
 
     study = open_study(settings, directory)
     (trial,) = (each for each in study.trials if each.number == number)
-    with heard_by(Judge(Trial(study, trial._trial_id), seeds)):
-        yield
+    return Judge(Trial(study, trial._trial_id), seeds)
 
 
 class Judge:
-    """Reports the mean over the seeds so far: each time the distilled student's validation is read
-    in training, and when its training has ended."""
+    """Listens to a run, and raises Pruned. Reports the mean over the seeds so far: each time the
+    distilled student's validation is read in training, and when its training has ended."""
 
     def __init__(self, trial: Any, seeds: int) -> None:
         self._trial = trial

@@ -98,7 +98,7 @@ class Story:
         self.ran: list[str] = []
 
     def __call__(
-        self, admitted: Admitted, directory: Path, overrides: list[str]
+        self, admitted: Admitted, directory: Path, overrides: list[str], listener: object = None
     ) -> dict[str, float]:
         experiment = admitted.experiment
         if directory.name in self.broken:
