@@ -21,22 +21,18 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.settings.compose import Composed
 
-RUN_DIR = "hydra.run.dir"
-
 
 def single(composed: Composed) -> Path:
     """Run what a command line asks for. Returns the run's directory."""
     from ctkd_cli.experiment import of_composed
+    from ctkd_cli.settings.compose import RUN_DIR
     from ctkd_cli.settings.overrides import as_typed
 
     experiment = of_composed(composed)
-    if composed.names(RUN_DIR):
-        directory = Path(composed.run_dir)
-        require_free(directory, RUN_DIR)
-        new = absent(directory)
-    else:
-        directory = claim_for_all(experiment.name)
-        new = [directory, directory.parent]
+    if named := composed.run_dir:
+        require_free(named, RUN_DIR)
+    directory = named or claim_for_all(experiment.name)
+    new = absent(directory) if named else [directory, directory.parent]
     typed = as_typed(composed.config.hydra.overrides.task)
 
     def job(_: DictConfig) -> Exception | None:

@@ -30,6 +30,7 @@ from ctkd_cli.settings.overrides import ours, prepare, readable, readable_part, 
 CONFIG_NAME = "config"
 SWEEP = "sweep"  # the key under which an experiment's YAML names what it runs over
 NO_SETTINGS = ("hydra", SWEEP)
+RUN_DIR = "hydra.run.dir"
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,15 @@ class Composed:
         chosen = self.config.hydra.runtime.choices.items()
         return {group: option for group, option in chosen if group in GROUPS and option is not None}
 
-    def names(self, key: str) -> bool:
-        """Whether the user has set one of Hydra's keys."""
-        given = self.config.hydra.overrides.hydra
-        return any(override.lstrip("+").partition("=")[0] == key for override in given)
-
     @property
-    def run_dir(self) -> str:
-        """`hydra.run.dir`, which may have been ${...}. Raises InputError."""
+    def run_dir(self) -> Path | None:
+        """The directory that the user has named, with ${...} resolved. Raises InputError."""
+        given = self.config.hydra.overrides.hydra
+        if not any(override.lstrip("+").startswith(f"{RUN_DIR}=") for override in given):
+            return None
         HydraConfig.instance().set_config(self.config)
         try:
-            return str(self.config.hydra.run.dir)
+            return Path(self.config.hydra.run.dir)
         except OmegaConfBaseException as error:
             raise InputError(_cannot_compose(error)) from error
 
@@ -74,7 +73,7 @@ class Composed:
             self.config.hydra.run.dir = str(directory)
         with initialised():
             context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
-            return run_job(job, self.config, "hydra.run.dir", None, context).return_value
+            return run_job(job, self.config, RUN_DIR, None, context).return_value
 
 
 def settings_of(config: DictConfig) -> dict[str, Any]:
