@@ -74,9 +74,9 @@ def _require_sound_models(experiment: Experiment) -> None:
     sound = [model.require_sound for model, _ in new]
     for checks in (sound, [partial(model.require_fitting, kind) for model, kind in new]):
         problems: list[Problem] = []
-        for check in checks:
+        for require in checks:
             try:
-                check()
+                require()
             except InputError as error:
                 problems += error.problems
         if problems:
