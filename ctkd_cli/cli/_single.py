@@ -12,6 +12,7 @@ from ctkd_cli.cli._directories import (
     not_writable,
     remove_empty,
     require_free,
+    require_nameable,
 )
 from ctkd_cli.runtime import parallel
 
@@ -30,6 +31,8 @@ def single(composed: Composed) -> Path:
 
     experiment = of_composed(composed)
     if named := composed.run_dir:
+        if not named.is_absolute():
+            require_nameable(Path(), RUN_DIR)
         require_free(named, RUN_DIR)
     directory = named or claim_for_all(experiment.name)
     new = absent(directory) if named else [directory, directory.parent]
@@ -47,7 +50,8 @@ def single(composed: Composed) -> Path:
     try:
         failure = composed.run(job, directory)
     except OSError as error:  # the job's own are returned; this is about the directory
-        raise not_writable(error, RUN_DIR, f"{RUN_DIR}=FOLDER, or none: ctkd chooses one") from error
+        remedy = f"{RUN_DIR}=FOLDER, or none: ctkd chooses one"
+        raise not_writable(error, RUN_DIR, remedy) from error
     finally:
         if parallel.is_main():
             remove_empty(new)
