@@ -142,11 +142,11 @@ class Experiment(Frozen):
             )
         )
 
-    def turns(self) -> list[Experiment]:
+    def seed_runs(self) -> list[Experiment]:
         """This experiment once for each of its seeds."""
         return [
-            self.model_copy(update={"seed": self.seed + turn, "seeds": 1})
-            for turn in range(self.seeds)
+            self.model_copy(update={"seed": self.seed + number, "seeds": 1})
+            for number in range(self.seeds)
         ]
 
     @property

@@ -29,7 +29,7 @@ from ctkd_cli.evaluation import predictions
 from ctkd_cli.evaluation.arm_names import ON_TARGET, WITHOUT
 from ctkd_cli.preflight.estimate import estimate
 from ctkd_cli.runs import console
-from ctkd_cli.runs.rundir import RunDirectory, Turn
+from ctkd_cli.runs.rundir import RunDirectory, SeedRun
 from ctkd_cli.runtime import devices, interruption, memory, parallel
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ctkd_cli.arms.efficiency import Efficiency
     from ctkd_cli.distillation.knowledge import Knowledge
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.preflight.checks import Admitted
+    from ctkd_cli.preflight.checks import Checked
     from ctkd_cli.runs.rundir import Listener
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
@@ -47,7 +47,7 @@ Teachers = Mapping[str, tuple[Teacher, "Knowledge"]]  # by source, with what eac
 
 
 def run(
-    admitted: Admitted,
+    checked: Checked,
     directory: Path,
     overrides: Sequence[str],
     listener: Listener | None = None,
@@ -57,11 +57,11 @@ def run(
     listener: is told all that happens; may raise Pruned. Raises RunFailed when the run began and
     could not end; Interrupted.
     """
-    experiment, sources, taught = admitted.experiment, admitted.sources, admitted.taught
-    turns, targets = admitted.turns, admitted.targets
+    experiment, sources, taught = checked.experiment, checked.sources, checked.taught
+    seed_runs, targets = checked.seed_runs, checked.targets
     devices.set_threads(experiment.device)
     reports.get_ready()
-    memory.spare_collector()
+    memory.freeze_gc()
 
     with _running(directory, experiment, sources, listener) as rundir:
         record.provenance(rundir, experiment, overrides)
@@ -69,15 +69,15 @@ def run(
             told = estimate(experiment, taught, targets[0]).sentence
             rundir.tell(f"estimated time: {told}")
         pool = partial(target_pool, *targets)
-        memory.give_back()
+        memory.release()
         teachers = ask_teachers(experiment, taught, pool(), rundir)
         answers = list(_teachers_on_their_own_tasks(experiment, taught, teachers, rundir))
         encoded = None
-        folds = [fold for _ in experiment.turns() for fold in experiment.parts]
-        for position, (turn, target) in enumerate(zip(turns, targets, strict=True)):
-            with rundir.turn(Turn(turn.seed, position, len(turns), folds[position])):
-                encoded = EncodedTask.of(target, turn.student, turn.device, encoded)
-                answers += _one_seed(turn, encoded, sources, taught, teachers, pool, rundir)
+        folds = [fold for _ in experiment.seed_runs() for fold in experiment.parts]
+        for position, (seed_run, target) in enumerate(zip(seed_runs, targets, strict=True)):
+            with rundir.seed_run(SeedRun(seed_run.seed, position, len(seed_runs), folds[position])):
+                encoded = EncodedTask.of(target, seed_run.student, seed_run.device, encoded)
+                answers += _one_seed(seed_run, encoded, sources, taught, teachers, pool, rundir)
         metrics: Mapping[str, float] = {}
         with rundir.stage("evaluation"):
             if parallel.is_main():
@@ -112,12 +112,12 @@ def _one_seed(
 ) -> Iterator[pa.Table]:
     """The teachers through the bridge, and every arm, on target test."""
     target = encoded.task
-    first = rundir.is_first_turn
+    first = rundir.is_first_seed
     if first:
         record.facts(rundir, "target", target, encoded.truncated)
     knowledge = [said for _, said in teachers.values()]
     bridged = apply_bridge(experiment, target, knowledge)
-    memory.give_back()
+    memory.release()
     record.bridge(rundir, bridged)
     record.hints(rundir, target, knowledge)
     yield _through_the_bridge(experiment, target, teachers, bridged, rundir)
@@ -210,7 +210,7 @@ def _running(
         rundir = RunDirectory(own, display, experiment.tracker, listener)
         try:
             yield rundir
-            if gone := eviction.make_room():
+            if gone := eviction.evict():
                 rundir.note(f"the cache is full: {len(gone)} entries unused for longest went")
             rundir.finish("complete")
         except KeyboardInterrupt:

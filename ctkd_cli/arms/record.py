@@ -95,7 +95,7 @@ def hints(rundir: RunDirectory, target: Task, teachers: Sequence[Knowledge]) -> 
     """Whether the teachers' words fit the target's labels, before any student has heard them."""
     for knowledge in teachers:
         found = hint_of(knowledge, target)
-        if rundir.is_first_turn:
+        if rundir.is_first_seed:
             called = f" of {knowledge.teacher}" if len(teachers) > 1 else ""
             rundir.tell(f"transfer hint{called}: {found.sentence}")
         rundir.event("transfer", "hint", name=knowledge.teacher, **asdict(found))

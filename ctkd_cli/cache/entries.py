@@ -84,7 +84,7 @@ class Cache:
         """The entry of a key if it is there and whole."""
         for entry in self._places(key):
             if os.path.lexists(entry):
-                pins.claim(entry)  # before it is looked at: nobody removes it meanwhile
+                pins.pin(entry)  # before it is looked at: nobody removes it meanwhile
                 if is_whole(entry):
                     return _used(entry)
         return None
@@ -198,7 +198,7 @@ def _set_aside(entry: Path) -> Path:
 
 def _used(entry: Path) -> Path:
     """An entry that is used now, by this job."""
-    pins.claim(entry)
+    pins.pin(entry)
     with suppress(OSError):  # a cache that may only be read
         os.utime(entry / MANIFEST)
     return entry

@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def in_use(self) -> bool:
-        return pins.is_claimed(self.path)
+        return pins.is_pinned(self.path)
 
     @property
     def readable(self) -> bool:
@@ -84,7 +84,7 @@ def clear(chosen: Iterable[Entry]) -> tuple[list[Entry], list[Entry], list[Entry
     return gone, used, others
 
 
-def make_room() -> list[Entry]:
+def evict() -> list[Entry]:
     """Remove what was unused for longest until the cache is within its limit; what went."""
     allowed = limit()
     if allowed is None:

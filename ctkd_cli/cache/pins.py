@@ -1,9 +1,9 @@
 """What running jobs use of the cache, so that nobody removes it from under them.
 
 A job writes the entries that it uses into a file of its own in `.claims`, which it keeps locked.
-The kernel drops the lock when the process ends, however it ends: what a killed job has claimed is
-free, and its file goes when somebody looks. A claim is made and looked for under the lock of its
-entry (cache.py). Where there is no `flock` (Windows) there are no claims; files that are open there
+The kernel drops the lock when the process ends, however it ends: what a killed job has pinned is
+free, and its file goes when somebody looks. A pin is made and looked for under the lock of its
+entry (entries.py). Where there is no `flock` (Windows) there are no pins; files that are open there
 cannot be removed anyway.
 """
 
@@ -23,14 +23,14 @@ try:
 except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
-FOLDER = ".claims"
+FOLDER = ".claims"  # another name would hide what jobs that run now have pinned
 
 
 @dataclass
 class _Job:
     name: str
     files: dict[Path, tuple[Path, TextIO]] = field(default_factory=dict)  # by the cache's root
-    claimed: set[Path] = field(default_factory=set)
+    pinned: set[Path] = field(default_factory=set)
 
 
 _job: _Job | None = None  # of this process
@@ -38,7 +38,7 @@ _job: _Job | None = None  # of this process
 
 @contextmanager
 def working(name: str) -> Iterator[None]:
-    """What this process takes from the cache while this lasts is claimed until it ends; what it
+    """What this process takes from the cache while this lasts is pinned until it ends; what it
     makes is said to be `name`'s."""
     global _job
     before, _job = _job, _Job(name)
@@ -57,9 +57,9 @@ def job() -> str:
     return _job.name if _job else ""
 
 
-def claim(entry: Path) -> None:
-    """Claim an entry for the job that is working, if there is one."""
-    if _job is None or fcntl is None or entry in _job.claimed:
+def pin(entry: Path) -> None:
+    """Pin an entry for the job that is working, if there is one."""
+    if _job is None or fcntl is None or entry in _job.pinned:
         return
     root = entry.parent.parent
     with suppress(OSError):  # a cache that may only be read, a file system without locks
@@ -68,10 +68,10 @@ def claim(entry: Path) -> None:
         _, stream = _job.files[root]
         stream.write(f"{entry.relative_to(root).as_posix()}\n")
         stream.flush()
-        _job.claimed.add(entry)
+        _job.pinned.add(entry)
 
 
-def is_claimed(entry: Path) -> bool:
+def is_pinned(entry: Path) -> bool:
     """Whether a job uses an entry, this process's own among them."""
     root = entry.parent.parent
     wanted = entry.relative_to(root).as_posix()
@@ -90,8 +90,8 @@ def _locked_file(folder: Path) -> tuple[Path, TextIO]:
 
 
 def _claims(file: Path, entry: str) -> bool:
-    """Whether a running job claims an entry. What a job claims that this user may not look at is
-    not known, and all of it may be; the claims of a job that has ended are none, and go."""
+    """Whether a running job pins an entry. What a job pins that this user may not look at is
+    not known, and all of it may be; the pins of a job that has ended are none, and go."""
     try:
         with file.open(encoding="utf-8") as stream:
             try:

@@ -26,7 +26,7 @@ def run_job(config: DictConfig) -> float:
 
     from ctkd_cli.errors import Pruned
     from ctkd_cli.experiment import load
-    from ctkd_cli.preflight.checks import admit
+    from ctkd_cli.preflight.checks import check
     from ctkd_cli.runs.rundir import write_refusal
     from ctkd_cli.settings.compose import settings_of
     from ctkd_cli.settings.overrides import as_typed
@@ -44,10 +44,10 @@ def run_job(config: DictConfig) -> float:
                 return objective(directory)
         else:
             require_free(directory, "hydra.sweep.dir")  # its name may have been ${...} until now
-        admitted = admit(experiment, directory)  # before the imports that take seconds
+        checked = check(experiment, directory)  # before the imports that take seconds
         from ctkd_cli.run import run as run_experiment
 
-        run_experiment(admitted, directory, typed, _judge(job, experiment))
+        run_experiment(checked, directory, typed, _judge(job, experiment))
         return objective(directory) if parallel.is_main() else float("nan")
     except Pruned:
         return float("nan")

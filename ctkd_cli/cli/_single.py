@@ -62,12 +62,12 @@ def single(composed: Composed) -> Path:
 
 def carry_out(experiment: Experiment, directory: Path, typed: Sequence[str]) -> None:
     """Run an experiment, and show how it went. typed: what the user asked for."""
-    from ctkd_cli.preflight.checks import admit
+    from ctkd_cli.preflight.checks import check
 
-    admitted = admit(experiment, directory)  # before the imports that take seconds
+    checked = check(experiment, directory)  # before the imports that take seconds
     from ctkd_cli.reports import print_summary
     from ctkd_cli.run import run as run_experiment
 
-    run_experiment(admitted, directory, typed)
+    run_experiment(checked, directory, typed)
     if parallel.is_main():
         print_summary(directory)

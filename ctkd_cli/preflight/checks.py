@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Admitted:
-    """An experiment with its data. taught: the source tasks that get a teacher each. turns: the
+class Checked:
+    """An experiment with its data. taught: the source tasks that get a teacher each. seed_runs: the
     experiment of each seed, and again for each of its folds; targets: the target task as each draws
     it."""
 
     experiment: Experiment
     sources: Mapping[str, Task]
     taught: Mapping[str, Task]
-    turns: Sequence[Experiment]
+    seed_runs: Sequence[Experiment]
     targets: Sequence[Task]
 
 
-def admit(experiment: Experiment, directory: Path) -> Admitted:
+def check(experiment: Experiment, directory: Path) -> Checked:
     """directory: of the run. Raises InputError when settings, data, models and machine do not go
     together."""
     tracking.require(experiment.tracker)
     require_writable()  # before corpora are read, which lie there
     sources = source_side.load(experiment)
-    parts = [(turn, fold) for turn in experiment.turns() for fold in experiment.parts]
-    turns = [turn for turn, _ in parts]
-    targets = [tasks.load(experiment.target, turn.seed, fold) for turn, fold in parts]
+    parts = [(seed_run, fold) for seed_run in experiment.seed_runs() for fold in experiment.parts]
+    seed_runs = [seed_run for seed_run, _ in parts]
+    targets = [tasks.load(experiment.target, seed_run.seed, fold) for seed_run, fold in parts]
     taught = source_side.taught(experiment, sources)
     for target in targets:
         compatibility.require(experiment, taught, target)
     _require_device(experiment)
     _require_sound_models(experiment)
     disk.require(experiment, taught, targets[0], directory)
-    return Admitted(experiment, sources, taught, turns, targets)
+    return Checked(experiment, sources, taught, seed_runs, targets)
 
 
 # Models that were found sound in this process, by content and kind of task: a fact of the files,

@@ -44,7 +44,7 @@ class Display(Protocol):
 
 
 @dataclass(frozen=True)
-class Turn:
+class SeedRun:
     """One of the seeds of a run, or of the folds of one, and its place among them all."""
 
     seed: int
@@ -82,15 +82,15 @@ class RunDirectory:
         self._progress = Progress()
         self._notes: list[str] = []
         self._told = 0.0
-        self._turn: Turn | None = None
+        self._seed_run: SeedRun | None = None
         self.metric: dict[str, Any] | None = None  # what the run is judged by, once that is known
         self._began = time.time()
         self._write_status("running")
 
     def event(self, stage: str, event: str, **figures: Any) -> None:
         """Append one line to events.jsonl."""
-        turn = {} if self._turn is None else self._turn.names
-        line = {"time": _now(), "stage": stage, "event": event, **turn, **figures}
+        seed_run = {} if self._seed_run is None else self._seed_run.names
+        line = {"time": _now(), "stage": stage, "event": event, **seed_run, **figures}
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         if self._listener is not None:
@@ -117,29 +117,29 @@ class RunDirectory:
             self._write_status("running")
 
     @property
-    def is_first_turn(self) -> bool:
-        return self._turn is None or self._turn.position == 0
+    def is_first_seed(self) -> bool:
+        return self._seed_run is None or self._seed_run.position == 0
 
     @property
     def has_folds(self) -> bool:
-        return self._turn is not None and self._turn.fold is not None
+        return self._seed_run is not None and self._seed_run.fold is not None
 
     @contextmanager
-    def turn(self, turn: Turn) -> Iterator[None]:
+    def seed_run(self, seed_run: SeedRun) -> Iterator[None]:
         """Events that happen in here are of one seed, and stages will begin again for the next."""
-        self._turn = turn
+        self._seed_run = seed_run
         try:
             yield
         finally:
-            self._turn = None
+            self._seed_run = None
 
     @contextmanager
     def stage(self, stage: str, arm: str = "", detail: str = "") -> Iterator[Stage]:
         """A part of the run, timed. Stages of several arms have the arm's name too."""
         title = f"{stage} {arm}".strip()
-        turn = self._turn
-        if turn is not None and turn.of > 1:
-            named = ", ".join(f"{name} {number}" for name, number in turn.names.items())
+        seed_run = self._seed_run
+        if seed_run is not None and seed_run.of > 1:
+            named = ", ".join(f"{name} {number}" for name, number in seed_run.names.items())
             detail = f"{detail}, {named}" if detail else named
         names = {"arm": arm} if arm else {}
         self.event(stage, "start", **names, detail=detail)
@@ -147,11 +147,11 @@ class RunDirectory:
         self._display.started(title, detail)
         self._progress.begin(title)
         self._write_status("running")
-        current = Stage(self, stage, title, turn)
+        current = Stage(self, stage, title, seed_run)
         yield current
         seconds = self._progress.end()
         self.event(stage, "done", **names, seconds=round(seconds, 3))
-        self._display.done(title, seconds, current.outcome, turn is None or turn.is_last)
+        self._display.done(title, seconds, current.outcome, seed_run is None or seed_run.is_last)
         self._write_status("running")
 
     def finish(self, status: str, reason: str = "") -> None:
@@ -201,12 +201,12 @@ class Stage:
         directory: RunDirectory,
         name: str,
         title: str,
-        turn: Turn | None = None,
+        seed_run: SeedRun | None = None,
     ) -> None:
         self._directory = directory
         self._name = name
         self._title = title
-        self._turn = turn or Turn(0, 0, 1)
+        self._seed_run = seed_run or SeedRun(0, 0, 1)
         self._heard: list[Event] | None = None
         self.outcome = ""  # shown when the stage ends
 
@@ -229,8 +229,8 @@ class Stage:
         """The run's tracker during a training, with the name of the training there."""
         tracker, path = self._directory.tracker, self._directory.path
         title = self._title.replace(" ", "-")
-        if self._turn.of > 1:
-            title = "-".join([title, *(f"{k}-{n}" for k, n in self._turn.names.items())])
+        if self._seed_run.of > 1:
+            title = "-".join([title, *(f"{k}-{n}" for k, n in self._seed_run.names.items())])
         with tracked(tracker, path, title):
             yield tracker, f"{path.name}-{title}"
 
@@ -238,8 +238,8 @@ class Stage:
         """Move the display on; `figures` are shown beside the bar. Ends here when the user has
         asked for it."""
         interruption.check()
-        before = self._turn.position * total  # a bar goes over all seeds
-        self._directory.progress(self._title, before + done, self._turn.of * total, figures)
+        before = self._seed_run.position * total  # a bar goes over all seeds
+        self._directory.progress(self._title, before + done, self._seed_run.of * total, figures)
 
     def reused(self) -> None:
         """Say that the stage's result was there already."""

@@ -60,7 +60,7 @@ def forget_pages() -> None:
                 found.madvise(mmap.MADV_DONTNEED)
 
 
-def give_back() -> None:
+def release() -> None:
     """Return to the system what is free: reading a large table takes more for a moment than the
     rest of the run."""
     forget_pages()
@@ -70,7 +70,7 @@ def give_back() -> None:
 
 
 @cache
-def spare_collector() -> None:
+def freeze_gc() -> None:
     """Have Python's collector of garbage leave alone what the imports have made, half a million
     objects that stay: each full pass, of which a training makes some, would look at them all."""
     gc.collect()

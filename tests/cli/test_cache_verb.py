@@ -162,10 +162,10 @@ def test_the_longest_unused_make_room_but_for_what_is_used_and_corpora(
         keep("arms", f"{days}", size=10_000, days=days) for days in (70, 60, 50)
     )
     monkeypatch.setenv("CTKD_CACHE_LIMIT", "25k")
-    assert {entry.path for entry in eviction.make_room()} == {oldest, middle}
+    assert {entry.path for entry in eviction.evict()} == {oldest, middle}
     assert all(entry.exists() for entry in (corpus, used, newest))
     monkeypatch.setenv("CTKD_CACHE_LIMIT", "none")
-    assert eviction.make_room() == []
+    assert eviction.evict() == []
 
 
 def test_a_run_keeps_to_the_limit(
@@ -216,8 +216,8 @@ def test_claims_of_a_job_end_with_it(root: Path) -> None:
     entry = keep("arms", "x")
     with pins.working("a job"):
         Cache("arms").find(entry.name)
-        assert pins.is_claimed(entry)
+        assert pins.is_pinned(entry)
         with pins.working("a job within"):
             Cache("arms").find(entry.name)
-        assert pins.is_claimed(entry)
-    assert not pins.is_claimed(entry)
+        assert pins.is_pinned(entry)
+    assert not pins.is_pinned(entry)

@@ -14,7 +14,7 @@ import yaml
 
 from ctkd_cli.errors import InputError, Problem, RunFailed
 from ctkd_cli.experiment import Experiment
-from ctkd_cli.preflight.checks import Admitted
+from ctkd_cli.preflight.checks import Checked
 from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
@@ -30,9 +30,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
     began: list[tuple[Path, Experiment]] = []
 
     def run(
-        admitted: Admitted, directory: Path, overrides: Sequence[str], listener: object = None
+        checked: Checked, directory: Path, overrides: Sequence[str], listener: object = None
     ) -> dict[str, float]:
-        experiment = admitted.experiment
+        experiment = checked.experiment
         began.append((directory, experiment))
         if experiment.lambda_ == 13:
             raise InputError(Problem("thirteen", where="lambda"))

@@ -82,7 +82,7 @@ def test_time_left_goes_over_all_seeds(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(time, "monotonic", lambda: now)
     run = RunDirectory(tmp_path / "run", SilentDisplay())
     for position in range(2):
-        with run.turn(rundir.Turn(seed=position, position=position, of=2)):
+        with run.seed_run(rundir.SeedRun(seed=position, position=position, of=2)):
             for arm in ("alone", "distilled"):
                 with run.stage("student", arm) as stage:
                     now += 2 if arm == "alone" else 4

@@ -26,7 +26,7 @@ from ctkd_cli.sweep.search import sweeper
 from ctkd_cli.sweep.search.best_trials import study_of
 
 if TYPE_CHECKING:
-    from ctkd_cli.preflight.checks import Admitted
+    from ctkd_cli.preflight.checks import Checked
 
 Ctkd = Callable[..., tuple[int, str, str]]
 DIGITS = [
@@ -98,9 +98,9 @@ class Story:
         self.ran: list[str] = []
 
     def __call__(
-        self, admitted: Admitted, directory: Path, overrides: list[str], listener: object = None
+        self, checked: Checked, directory: Path, overrides: list[str], listener: object = None
     ) -> dict[str, float]:
-        experiment = admitted.experiment
+        experiment = checked.experiment
         if directory.name in self.broken:
             raise self.broken[directory.name]
         self.ran.append(directory.name)
