@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.kinds._ragged import Ragged
 
 
-def padded(rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
-    """Token ids and their like, [B, T], padded to the longest row at the tokenizer's side."""
+def padded(rows: Sequence[Row], preprocessor: Any, side: str) -> dict[str, Tensor]:
+    """Token ids and their like, [B, T], padded to the longest row at a side, left or right."""
     longest = max(len(next(iter(row.values()))) for row in rows)
     fill = {
         "input_ids": preprocessor.pad_token_id,
@@ -29,7 +29,7 @@ def padded(rows: Sequence[Row], preprocessor: Any) -> dict[str, Tensor]:
     for name, batch in found.items():
         for line, row in zip(batch, rows, strict=True):
             values = row[name]
-            if preprocessor.padding_side == "left":
+            if side == "left":
                 line[longest - len(values) :] = values
             else:
                 line[: len(values)] = values

@@ -113,7 +113,7 @@ class Text(Kind):
         return used(encoded.rows, preprocessor)
 
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
-        return Batch(padded(rows, preprocessor))
+        return Batch(padded(rows, preprocessor, preprocessor.padding_side))
 
     def sizes(self, inputs: Dataset) -> list[int]:
         return [sum(len(text.split()) for text in row.values()) for row in rows(inputs)]

@@ -207,7 +207,9 @@ class Words(Kind):
         whole = [window for row in rows for window in windows(row, limit)]
         for window in whole:
             window["attention_mask"] = np.ones(len(window["input_ids"]), np.int64)
-        tensors = padded(whole, preprocessor)
+        # Whatever side a tokenizer names: models that count positions from the left would read a
+        # sentence another way beside a longer one.
+        tensors = padded(whole, preprocessor, "right")
         where = torch.flatten(tensors.pop("position")).nonzero()[:, 0]
         return Batch(tensors, where)
 

@@ -160,3 +160,28 @@ def test_blanks_within_a_word_do_not_part_it_in_reports() -> None:
         "gold": [("New\u00a0York", "LOC"), ("is", "")],
         "alone": [("New\u00a0York", ""), ("is", "LOC")],
     }
+
+
+def test_a_sentence_is_read_the_same_beside_a_longer_one() -> None:
+    """By a model that counts positions from the left, and a tokenizer that pads there."""
+    import torch
+    from transformers import GPT2Config, GPT2ForTokenClassification
+
+    tokenizer = FAMILIES["GPT-2"]()
+    assert tokenizer.padding_side == "left"
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=128, n_embd=16, n_layer=1, n_head=2
+    )
+    model = GPT2ForTokenClassification(config).eval()
+    kind = Words()
+    encoded = kind.encode(table([["Ann", "goes"], PLAIN]), tokenizer)
+    both, alone = (
+        kind.collate([encoded.rows[row] for row in chosen], tokenizer) for chosen in ((0, 1), (0,))
+    )
+    answers = []
+    for batch in (both, alone):
+        assert batch.where is not None
+        logits = model(**batch.inputs).logits.flatten(0, 1)[batch.where]
+        answers.append(logits[:2])
+    torch.testing.assert_close(*answers)
