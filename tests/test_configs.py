@@ -143,5 +143,9 @@ def test_tasks(ctkd: Ctkd, tiny_run: list[str], stand_ins: dict[str, list[str]],
         run(ctkd, "experiment=digits", f"target={name}", *TINY)
         return
     source = [o for o in tiny_run if not o.startswith("target")]
+    settings = config_files.option_file("task", name).read_text()
+    if "kind: words" in settings:  # of each position, only a teacher of positions can say something
+        source = [o for o in source if not o.startswith("source")]
+        source += ["source=brown_news_fine", "source.limit=60"]
     more = [*stand_ins.get(name, []), "target.limit=60"]
     run(ctkd, *source, f"target={name}", *more, *TINY)

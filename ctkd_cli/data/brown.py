@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
-
 from ctkd_cli.data._brown_tags import COARSE, fine
 from ctkd_cli.data._corpus import Rows, bounded
 from ctkd_cli.data._npm import NpmCorpus
@@ -69,7 +67,7 @@ class Brown(Reader):
         parse=parse,
     )
 
-    genres: tuple[Genre, ...] = Field(min_length=1)
+    genres: tuple[Genre, ...]
     tag: Literal["fine", "coarse"] = "coarse"
 
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:

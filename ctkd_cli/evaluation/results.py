@@ -110,7 +110,8 @@ class Results(RunRecord):
         """[N], a number for what each example belongs to; None where no examples belong
         together."""
         table = self._ordered("distilled", self.seeds("distilled")[0], order)
-        if "group" not in table.column_names:
+        # Where only the source has groups, the target's rows hold nulls in its column.
+        if "group" not in table.column_names or table["group"].null_count:
             return None
         return np.unique(np.array(table["group"].to_pylist()), return_inverse=True)[1]
 
