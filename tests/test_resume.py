@@ -45,7 +45,7 @@ def only(folder: Path = Path("outputs")) -> Path:
 
 # A program that keeps a checkpoint after each step, not each minute.
 CAREFUL = """
-from ctkd_cli import checkpoints
+from ctkd_cli.training import checkpoints
 from ctkd_cli.__main__ import run_and_exit
 checkpoints.EVERY, checkpoints.COST = 0.0, float("inf")
 run_and_exit()

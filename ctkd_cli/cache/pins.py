@@ -3,7 +3,7 @@
 A job writes the entries that it uses into a file of its own in `.claims`, which it keeps locked.
 The kernel drops the lock when the process ends, however it ends: what a killed job has pinned is
 free, and its file goes when somebody looks. A pin is made and looked for under the lock of its
-entry (cache.py). Where there is no `flock` (Windows) there are no pins; files that are open there
+entry (entries.py). Where there is no `flock` (Windows) there are no pins; files that are open there
 cannot be removed anyway.
 """
 
@@ -23,7 +23,7 @@ try:
 except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
-FOLDER = ".claims"
+FOLDER = ".claims"  # another name would hide what jobs that run now have pinned
 
 
 @dataclass

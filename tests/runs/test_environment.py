@@ -17,7 +17,7 @@ ROOT = Path(ctkd_cli.__file__).parent
 # settings and hashes in an arm's key do not decide already.
 BESIDE = {
     *("cache", "data", "errors", "experiment", "runs", "settings", "evaluation.arm_names"),
-    *("runtime.interruption", "runtime.lazy", "runtime.memory"),
+    *("runtime.interruption", "runtime.lazy", "runtime.memory", "runtime.streams"),
 }
 
 
