@@ -182,6 +182,19 @@ class Experiment(Frozen):
             if isinstance(task, Kind) and isinstance(model, Backbone)
             if task.modality not in model.reads
         ]
+        problems += [
+            Problem(
+                f"a teacher of kind {source.kind} does not answer as kind {self.target.kind} asks",
+                where=f"{source.role}.kind",
+                got=source.kind,
+                allowed=self.target.kind,
+                remedy=f"{source.role}.kind={self.target.kind}, and data with such labels",
+            )
+            for source in self.sources.values()
+            if isinstance(source, Kind) and isinstance(self.target, Kind)
+            if (source.modality, source.architecture)
+            != (self.target.modality, self.target.architecture)
+        ]
         if problems:
             raise Refused(*dict.fromkeys(problems))
         return self

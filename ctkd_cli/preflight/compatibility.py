@@ -24,10 +24,12 @@ class Conditions:
     n_shared: int  # labels that the source and the target have both
     labelled_per_class: int  # of the label that has the fewest
     batch_size: int
+    gives: frozenset[str]  # of the teacher: logits, features, head
 
     def refuse(self, loss: type[Loss]) -> bool:
         return (
-            loss.needs_shared_labels > self.n_shared
+            not loss.needs <= self.gives
+            or loss.needs_shared_labels > self.n_shared
             or loss.needs_labelled_per_class > self.labelled_per_class
             or loss.min_batch > self.batch_size
         )
@@ -67,8 +69,19 @@ def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[P
         n_shared=len(shared_labels(source.labels, target.labels)),
         labelled_per_class=min(labelled),
         batch_size=experiment.training.batch_size,
+        gives=experiment.teacher.gives,
     )
+    gives = experiment.teacher.gives
     for loss, _ in experiment.loss.parts():
+        if missing := sorted(loss.needs - gives):
+            yield Problem(
+                f"loss={loss.name} needs {' and '.join(missing)} of a teacher, and "
+                f"{experiment.teacher.backbone} gives none",
+                where="loss",
+                got=f"a teacher that gives {', '.join(sorted(gives))}",
+                allowed=here.serving(),
+                remedy="one of these losses, or another teacher",
+            )
         if loss.needs_shared_labels > here.n_shared:
             yield Problem(
                 f"loss={loss.name} needs {loss.needs_shared_labels} labels that both tasks have",
