@@ -170,9 +170,7 @@ def test_a_sentence_is_read_the_same_beside_a_longer_one() -> None:
     tokenizer = FAMILIES["GPT-2"]()
     assert tokenizer.padding_side == "left"
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=128, n_embd=16, n_layer=1, n_head=2
-    )
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=16, n_layer=1, n_head=2)
     model = GPT2ForTokenClassification(config).eval()
     kind = Words()
     encoded = kind.encode(table([["Ann", "goes"], PLAIN]), tokenizer)
