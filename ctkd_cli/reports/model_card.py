@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -14,28 +14,15 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.evaluation.verdict import Verdict
 
-LOADING = {
-    "text": """```python
-from transformers import pipeline
-
-classify = pipeline("text-classification", model="path/to/student", truncation=True, top_k=None)
-print(classify({input}))
-```
-
-`truncation=True` cuts long texts where the student was trained to have them cut.""",
-}
-INPUTS = {False: '"..."', True: '{"text": "...", "text_pair": "..."}'}
-PIPELINES = {"text": "text-classification", "images": "image-classification"}
-
 
 def render(results: Results, verdict: Verdict) -> str:
     """Markdown with YAML front matter."""
     learnt = " and on ".join(_listed(facts["labels"]) for facts in results.sources.values())
     sources, target = results.sources.values(), results.facts("target")
-    config = results.config
+    config, kind = results.config, results.kind("distilled")
     front = {
         "tags": ["knowledge-distillation", "ctkd"],
-        "pipeline_tag": PIPELINES.get(target["kind"]),
+        "pipeline_tag": kind.pipeline,
         "metrics": ["f1", "accuracy"],
     }
     spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
@@ -83,18 +70,12 @@ def render(results: Results, verdict: Verdict) -> str:
             "",
             "## Use",
             "",
-            _loading(target["kind"], config["target"]),
+            kind.usage(),
             "",
             "It was made for inputs like those of its target task, and measured on them only.",
             "",
         ]
     )
-
-
-def _loading(kind: str, settings: dict[str, Any]) -> str:
-    """Code that answers as `ctkd predict` does; a test runs it."""
-    code = LOADING.get(kind, "`ctkd predict RUN FILE` labels new inputs.")
-    return code.replace("{input}", INPUTS[bool(settings.get("text_pair"))])
 
 
 def _kept(results: Results) -> str:

@@ -77,6 +77,7 @@ class Kind(Component):
     modality: ClassVar[str]  # what a backbone must be able to read: tokens, pixels
     architecture: ClassVar[str] = ""  # which of transformers' Auto classes answers it
     formats: ClassVar[tuple[str, ...]] = ("csv", "jsonl")  # of `ctkd predict`, its default first
+    pipeline: ClassVar[str] = ""  # what model hubs call it, and transformers' pipeline
     top_k: ClassVar[int | None] = None  # logits that are kept of a teacher's answer; None: all
 
     @classmethod
@@ -202,6 +203,11 @@ class Kind(Component):
             return {**told, "probabilities": answer[SURE]}
         each = {name[2:-1]: p for name, p in answer.items() if name != "predicted"}
         return {**told, "probabilities": each}
+
+    def usage(self) -> str:
+        """How a trained model's folder is used where there is no ctkd, for its card; in Markdown.
+        Code there answers as `ctkd predict` does: a test runs it."""
+        return "`ctkd predict RUN FILE` labels new inputs."
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
         """Save what reads inputs beside a trained model, with all that these settings say of

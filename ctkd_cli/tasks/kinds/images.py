@@ -24,6 +24,7 @@ class Images(Kind):
     values in [0, 1]."""
 
     modality: ClassVar[str] = "pixels"
+    pipeline: ClassVar[str] = "image-classification"
     size_unit: ClassVar[str] = "pixels"
     per_batch: ClassVar[int] = 2**16
     image: str = Field("image", description="the column that holds the pixels")

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 PIECE = 5_000  # texts that are tokenised at a time
 TRUNCATED = "truncated.json"
 TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
+USAGE = """```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="path/to/student", truncation=True, top_k=None)
+print(classify({}))
+```
+
+`truncation=True` cuts long texts where the student was trained to have them cut."""
 
 
 class Text(Kind):
@@ -35,6 +43,7 @@ class Text(Kind):
 
     modality: ClassVar[str] = "tokens"
     architecture: ClassVar[str] = "AutoModelForSequenceClassification"
+    pipeline: ClassVar[str] = "text-classification"
     size_unit: ClassVar[str] = "words"
     text: str = Field("text", description="the column that holds the text")
     text_pair: str | None = Field(None, description="a second column, for pairs of texts")
@@ -101,6 +110,10 @@ class Text(Kind):
             found = list(pieces)
             tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
         return Encoded(tokens, tokens.lengths, truncated)
+
+    def usage(self) -> str:
+        inputs = '{"text": "...", "text_pair": "..."}' if self.text_pair else '"..."'
+        return USAGE.format(inputs)
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
         known = preprocessor.model_max_length

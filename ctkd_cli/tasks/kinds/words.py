@@ -33,6 +33,17 @@ MEANT = {
 }  # fmt: skip
 PIECE = 2_000  # sentences that are tokenised at a time
 TOKENS_PER_WORD = 1.5  # punctuation counts as words here; close enough for an estimate
+USAGE = """```python
+from transformers import pipeline
+
+label = pipeline(
+    "token-classification", model="path/to/student", aggregation_strategy="first", stride={}
+)
+print(label("..."))
+```
+
+Put blanks between the words. `stride` has long sentences read in windows, as in training; a word
+with signs in it, such as e-mail, may be read as several there."""
 
 
 class Words(Kind):
@@ -40,6 +51,7 @@ class Words(Kind):
 
     modality: ClassVar[str] = "tokens"
     architecture: ClassVar[str] = "AutoModelForTokenClassification"
+    pipeline: ClassVar[str] = "token-classification"
     size_unit: ClassVar[str] = "words"
     formats: ClassVar[tuple[str, ...]] = ("conll", "jsonl")
 
@@ -191,6 +203,9 @@ class Words(Kind):
         else:
             tokens = Ragged.join(list(pieces))
         return Encoded(tokens, tokens.lengths, 0, *_positions(tokens))
+
+    def usage(self) -> str:
+        return USAGE.format(self.stride)
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
         known = preprocessor.model_max_length
