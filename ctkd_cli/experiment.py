@@ -29,7 +29,7 @@ from ctkd_cli.settings.literals import decoded
 from ctkd_cli.settings.validation import Refused
 from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.task import AnyTask, TaskSettings
+from ctkd_cli.tasks.settings import AnyTask, TaskSettings
 from ctkd_cli.training.settings import Training
 
 LONGEST_NAME = 80

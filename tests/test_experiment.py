@@ -15,7 +15,7 @@ from ctkd_cli.experiment import Experiment, load, of_overrides
 from ctkd_cli.settings import compose, config_files
 from ctkd_cli.settings.component import available, find
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.task import TaskSettings
+from ctkd_cli.tasks.settings import TaskSettings
 
 
 def settings(*overrides: str) -> Experiment:

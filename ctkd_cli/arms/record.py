@@ -12,7 +12,8 @@ from ctkd_cli.distillation.terms import hint_of
 from ctkd_cli.evaluation import metrics
 from ctkd_cli.evaluation.calibration import fit_temperature
 from ctkd_cli.runs import environment
-from ctkd_cli.runs.rundir import RunDirectory, write_atomically
+from ctkd_cli.runs.atomic import write_atomically
+from ctkd_cli.runs.rundir import RunDirectory
 from ctkd_cli.settings.config_files import user_config_dir
 from ctkd_cli.tasks.positions import UNLABELLED
 

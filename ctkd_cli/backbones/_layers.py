@@ -1,10 +1,12 @@
-"""A model's layers: how many there are, by config.json alone, and a model cut to some of them."""
+"""A model's layers: how many there are and what they cost, by config.json alone; a model cut to
+some of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ctkd_cli.backbones.base import ModelSize
 from ctkd_cli.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -29,6 +31,25 @@ def stacks(config: Mapping[str, Any]) -> dict[str, int]:
     if config.get("is_encoder_decoder"):
         return {"encoder": encoder or plain, "decoder": encoder or plain}
     return {"": plain}
+
+
+def size(config: Mapping[str, Any], stacks: Mapping[str, int]) -> ModelSize:
+    """Parameters, and operations for each token, of a model with so many layers in each stack."""
+
+    def read(*names: str, default: int = 0) -> int:
+        return int(next((config[name] for name in names if config.get(name)), default))
+
+    width = read("hidden_size", "n_embd", "dim", "d_model", "emb_dim")
+    inner = read(*INNER_WIDTHS, default=4 * width)
+    read_by = dict.fromkeys(stacks, 4 * width**2 + 2 * width * inner)
+    if "decoder" in read_by:  # which attends to the encoder too
+        read_by["decoder"] += 4 * width**2
+    passed = sum(n_layers * read_by[name] for name, n_layers in stacks.items())
+    groups = config.get("num_hidden_groups")  # of layers that share their weights
+    held = read_by[""] * groups * config.get("inner_group_num", 1) if groups else passed
+    places = read("vocab_size") + read("max_position_embeddings", "n_positions")
+    embeddings = places * read("embedding_size", default=width)
+    return ModelSize(embeddings + held, 2.0 * passed)
 
 
 def why_uncut(config: Mapping[str, Any]) -> str:

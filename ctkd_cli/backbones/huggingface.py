@@ -223,24 +223,10 @@ class Huggingface(Backbone):
     def size(self) -> ModelSize:
         config = {**_weights.read_config(self.folder, f"{self.role}.model"), **self.config}
 
-        def read(*names: str, default: int = 0) -> int:
-            return int(next((config[name] for name in names if config.get(name)), default))
-
-        width = read("hidden_size", "n_embd", "dim", "d_model", "emb_dim")
-        inner = read(*_layers.INNER_WIDTHS, default=4 * width)
-        stacks = _layers.stacks(config)
-        if self.layers is not None:
-            self._require_cuttable(_layers.why_uncut(config))
-            stacks = {"": len(self._kept(stacks[""]))}
-        read_by = dict.fromkeys(stacks, 4 * width**2 + 2 * width * inner)
-        if "decoder" in read_by:  # which attends to the encoder too
-            read_by["decoder"] += 4 * width**2
-        passed = sum(n_layers * read_by[name] for name, n_layers in stacks.items())
-        groups = config.get("num_hidden_groups")  # of layers that share their weights
-        held = read_by[""] * groups * config.get("inner_group_num", 1) if groups else passed
-        places = read("vocab_size") + read("max_position_embeddings", "n_positions")
-        embeddings = places * read("embedding_size", default=width)
-        return ModelSize(embeddings + held, 2.0 * passed)
+        if self.layers is None:
+            return _layers.size(config, _layers.stacks(config))
+        self._require_cuttable(_layers.why_uncut(config))
+        return _layers.size(config, {"": len(self._kept(_layers.stacks(config)[""]))})
 
     def _require_cuttable(self, reason: str) -> None:
         if reason:

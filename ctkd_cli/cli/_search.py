@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.settings.compose import Plan
     from ctkd_cli.sweep.search.space import Space
-    from ctkd_cli.tasks.task import AnyTask
+    from ctkd_cli.tasks.settings import AnyTask
 
 
 def search(plan: Plan, space: Space) -> None:

@@ -45,7 +45,7 @@ def sweep(plan: Plan) -> None:
 
 def new_sweep(plan: Plan, experiment: Experiment, what: Mapping[str, Any]) -> Path:
     """A directory for a sweep, which tells what was asked for."""
-    from ctkd_cli.runs.rundir import write_atomically
+    from ctkd_cli.runs.atomic import write_atomically
     from ctkd_cli.settings.config_files import user_config_dir
 
     directory = named_by_user(plan.overrides, "hydra.sweep.dir")

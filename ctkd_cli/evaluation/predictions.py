@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ctkd_cli.runs.rundir import write_through
+from ctkd_cli.runs.atomic import write_through
 from ctkd_cli.tasks.kinds.base import rows
 from ctkd_cli.tasks.task import Task
 

@@ -19,7 +19,8 @@ from ctkd_cli.tasks import task as tasks
 if TYPE_CHECKING:
     from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.tasks.task import AnyTask, Task
+    from ctkd_cli.tasks.settings import AnyTask
+    from ctkd_cli.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ctkd_cli.evaluation.results import Results
 from ctkd_cli.evaluation.verdict import Verdict, reach
-from ctkd_cli.runs.rundir import write_atomically
+from ctkd_cli.runs.atomic import write_atomically
 
 
 def get_ready() -> None:

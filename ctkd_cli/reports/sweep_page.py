@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ctkd_cli.reports import plots, search_plots, sweep_plots
 from ctkd_cli.reports import sweep_words as words
 from ctkd_cli.reports.html import data_uri, environment
+from ctkd_cli.runs.atomic import write_atomically
 from ctkd_cli.runs.printable import printable
-from ctkd_cli.runs.rundir import write_atomically
 from ctkd_cli.sweep import shapes
 from ctkd_cli.sweep.job import NOT_BEGUN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctkd_cli.reports import sweep_csv, sweep_page, sweep_table
-from ctkd_cli.runs.rundir import write_atomically
+from ctkd_cli.runs.atomic import write_atomically
 from ctkd_cli.sweep.directory import Sweep
 from ctkd_cli.sweep.job import Job
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from ctkd_cli.cache.entries import sync
+from ctkd_cli.runs.atomic import write_atomically
 from ctkd_cli.runs.printable import printable
 from ctkd_cli.runs.progress import Progress
 from ctkd_cli.runs.tracking import Tracker, tracked
@@ -326,27 +326,6 @@ def write_refusal(directory: Path, overrides: Sequence[str], reason: str) -> Non
     status = {"status": "failed", "reason": redacted(reason), "started": _now(), "stages": {}}
     write_atomically(directory / "overrides.yaml", yaml.safe_dump(list(overrides)))
     write_atomically(directory / "status.json", json.dumps(status, indent=1) + "\n")
-
-
-def write_atomically(path: Path, content: str | bytes, durable: bool = True) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    data = content.encode() if isinstance(content, str) else content
-    write_through(path, lambda temporary: temporary.write_bytes(data), durable)
-
-
-def write_through(path: Path, write: Callable[[Path], Any], durable: bool = True) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place. durable: wait until it
-    is on the disk, so that it outlives a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        if durable:
-            sync(temporary)
-        temporary.replace(path)
-        if durable:
-            sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _now() -> str:

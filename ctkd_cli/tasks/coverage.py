@@ -9,8 +9,8 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.tasks.scarcity import SHOWN, counted, too_few, without_absent
 
 if TYPE_CHECKING:
+    from ctkd_cli.tasks.settings import AnyTask
     from ctkd_cli.tasks.split import Split
-    from ctkd_cli.tasks.task import AnyTask
 
 
 def require(

@@ -8,8 +8,8 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ctkd_cli.tasks.settings import AnyTask
     from ctkd_cli.tasks.split import Split
-    from ctkd_cli.tasks.task import AnyTask
 
 SHOWN = 8  # labels that a message names
 Z = 1.96  # of 95%

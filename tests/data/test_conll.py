@@ -14,7 +14,8 @@ from ctkd_cli.errors import InputError
 from ctkd_cli.experiment import _Composer
 from ctkd_cli.tasks import task
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.task import AnyTask, Task, TaskSettings
+from ctkd_cli.tasks.settings import AnyTask, TaskSettings
+from ctkd_cli.tasks.task import Task
 
 COLUMNS = {"words": "words"}
 CONLL_2003 = """-DOCSTART- -X- -X- O

@@ -27,7 +27,7 @@ from ctkd_cli.settings import compose, literals
 from ctkd_cli.settings.component import available, find
 from ctkd_cli.settings.overrides import as_typed, prepare
 from ctkd_cli.tasks.kinds.base import Kind
-from ctkd_cli.tasks.task import TaskSettings
+from ctkd_cli.tasks.settings import TaskSettings
 
 Ctkd = Callable[..., tuple[int, str, str]]
 ODD = [

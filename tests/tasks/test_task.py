@@ -15,7 +15,8 @@ from ctkd_cli.experiment import _Composer
 from ctkd_cli.tasks import task
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.positions import UNLABELLED
-from ctkd_cli.tasks.task import AnyTask, Task, TaskSettings
+from ctkd_cli.tasks.settings import AnyTask, TaskSettings
+from ctkd_cli.tasks.task import Task
 
 
 def settings(folder: Path, rows: list[tuple[str, str]], **more: object) -> AnyTask:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctkd_cli.errors import InputError, Problem, nearest
-from ctkd_cli.runs.rundir import write_atomically
+from ctkd_cli.runs.atomic import write_atomically
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
