@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
+from ctkd_cli.data._pieces import PIECE, gather
 from ctkd_cli.data._source import Source
+from ctkd_cli.runtime.lazy import pa, pc
 
 DOCUMENT = "-DOCSTART-"
 COLUMNS = (
@@ -101,9 +104,9 @@ def _fields(text: str) -> list[str]:
     return [each for each in text.split(" ") if each]
 
 
-def is_universal(found: Sequence[Sentence]) -> bool:
-    """Whether sentences have the columns of CoNLL-U, the number of a word first."""
-    first = next((each.rows[0] for each in found), [])
+def is_universal(sentence: Sentence) -> bool:
+    """Whether it has the columns of CoNLL-U, the number of a word first."""
+    first = sentence.rows[0]
     return len(first) == len(COLUMNS) and first[0].isdecimal()
 
 
@@ -117,24 +120,34 @@ def place_of(column: str | int, n_columns: int, universal: bool) -> int | None:
     return place if 0 <= place < n_columns else None
 
 
-def table(
-    found: Sequence[Sentence], part: str, words: int, tags: int | None
-) -> dict[str, list[object]]:
-    """Columns id (where all sentences have a name), group, words and, where there are some, tags.
-    `_` of CoNLL-U is no tag. part: which split this is: documents without a name are others in
-    another file, and a sentence without a document is one by itself."""
-    columns: dict[str, list[object]] = {
-        "group": [
+def table(found: Iterable[Sentence], part: str, words: int, tags: int | None) -> pa.Table:
+    """Sentences, one at least, in columns: id (where all have a name), group, words and, where
+    there are some, tags. `_` of CoNLL-U is no tag. part: which split this is: documents without a
+    name are others in another file, and a sentence without a document is one by itself."""
+    read = gather(_pieces(found, part, words, tags))
+    assert read is not None
+    names = read["id"]
+    known = not pc.any(pc.equal(names, "")).as_py()
+    return read if known and pc.count_distinct(names).as_py() == len(read) else read.drop("id")
+
+
+def _pieces(
+    found: Iterable[Sentence], part: str, words: int, tags: int | None
+) -> Iterator[pa.RecordBatch]:
+    """Some sentences at a time."""
+    numbered = enumerate(found)
+    lists = pa.list_(pa.string())
+    while taken := list(islice(numbered, PIECE)):
+        groups = [
             each.document or (f"{part}-document-{each.number}" if each.number else f"{part}-{row}")
-            for row, each in enumerate(found)
-        ],
-        "words": [[row[words] for row in each.rows] for each in found],
-    }
-    names = [each.name for each in found]
-    if all(names) and len(set(names)) == len(names):
-        columns["id"] = [*names]
-    if tags is not None:
-        columns["tags"] = [
-            [None if row[tags] == "_" else row[tags] for row in each.rows] for each in found
+            for row, each in taken
         ]
-    return columns
+        columns = {
+            "id": pa.array([each.name for _, each in taken], pa.string()),
+            "group": pa.array(groups, pa.string()),
+            "words": pa.array([[row[words] for row in each.rows] for _, each in taken], lists),
+        }
+        if tags is not None:
+            read = [[None if r[tags] == "_" else r[tags] for r in each.rows] for _, each in taken]
+            columns["tags"] = pa.array(read, lists)
+        yield pa.record_batch(columns)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,11 @@ class Conll(Reader):
         from datasets import Dataset
 
         source = Source.find(Path(file), f"{self.role}.{part}")
-        found = list(sentences(source.lines(self.encoding, newline="\n"), source))
-        if not found:
+        found = sentences(source.lines(self.encoding, newline="\n"), source)
+        first = next(found, None)
+        if first is None:
             raise source.refuse("this file has no sentence", allowed="a word per line")
-        n_columns = len(found[0].rows[0])
-        universal = is_universal(found)
+        n_columns, universal = len(first.rows[0]), is_universal(first)
         asked = {
             "word_column": ("form" if universal else 0)
             if self.word_column is None
@@ -93,15 +94,13 @@ class Conll(Reader):
             raise InputError(
                 Problem(
                     "words and tags are one column",
-                    where=f"{self.role}.{part} ({file}), line {found[0].line}",
-                    got=" ".join(found[0].rows[0])[:80],
+                    where=f"{self.role}.{part} ({file}), line {first.line}",
+                    got=" ".join(first.rows[0])[:80],
                     allowed="a word and its tag per line",
                     remedy=f"{self.role}.unlabelled={file}, where there are no tags",
                 )
             )
         tags = places["tag_column"] if labelled else None
-        read = table(found, part, places["word_column"], tags)
-        read[words] = read.pop("words")
-        if labelled:
-            read[label] = read.pop("tags")
-        return Dataset.from_dict(read)
+        read = table(chain([first], found), part, places["word_column"], tags)
+        named = {"words": words, "tags": label}
+        return Dataset(read.rename_columns([named.get(n, n) for n in read.column_names]))

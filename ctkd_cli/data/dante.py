@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ctkd_cli.data._conll_u import FIELDS, sentences
+from ctkd_cli.data._conll import COLUMNS, is_universal, sentences
 from ctkd_cli.data._corpus import Corpus, Rows, bounded
+from ctkd_cli.data._source import Source
 from ctkd_cli.data._words import drop_repeats, parted
 from ctkd_cli.data.base import Reader
 from ctkd_cli.errors import CtkdError, InputError, Problem
@@ -34,26 +35,28 @@ def parse(archive: Path) -> Mapping[str, Rows]:
             name = f"dante/data/{treebank}/annotated.conllu"
             with package.open(name) as stream:
                 text = bounded(stream, name).decode("utf-8", "replace")
-            try:
-                tables[treebank] = _rows(treebank, text)
-            except (ValueError, KeyError) as error:
-                raise CtkdError(f"{name}: {error}; nothing was kept") from None
+            tables[treebank] = _rows(treebank, name, text)
     return tables
 
 
-def _rows(treebank: str, text: str) -> Rows:
+def _rows(treebank: str, file: str, text: str) -> Rows:
     # Three words of dantestocks have an eleventh field, after all that is read here.
-    lines = ("\t".join(line.split("\t")[: len(FIELDS)]) for line in io.StringIO(text))
-    found = list(sentences(lines))
-    ids = [comments["sent_id"] for comments, _ in found]
+    lines = ("\t".join(line.split("\t")[: len(COLUMNS)]) for line in io.StringIO(text))
+    found = list(sentences(lines, Source(Path(file), "dante")))
+    if torn := next((each for each in found if not is_universal(each) or not each.name), None):
+        raise CtkdError(f"{file}: line {torn.line} begins no named sentence; nothing was kept")
+    ids = [each.name for each in found]
     number = SENTENCE_OF[treebank]
     table: dict[str, list[object]] = {
         "id": [*ids],
         "group": [number.sub("", name) if number else name for name in ids],
-        "words": [[word["form"] for word in words] for _, words in found],
+        "words": [[row[COLUMNS.index("form")] for row in each.rows] for each in found],
     }
     for tag in TAGS:
-        table[tag] = [[None if w[tag] == "_" else w[tag] for w in words] for _, words in found]
+        place = COLUMNS.index(tag)
+        table[tag] = [
+            [None if row[place] == "_" else row[place] for row in each.rows] for each in found
+        ]
     return drop_repeats(table)
 
 

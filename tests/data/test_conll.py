@@ -96,6 +96,11 @@ def test_odd_lines(tmp_path: Path, content: str, words: list[list[str]]) -> None
     assert read(tmp_path, content)["words"] == words
 
 
+def test_remarks_alone_are_no_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no sentence"):
+        read(tmp_path, "# a = b\n\n# c = d\n")
+
+
 def test_ten_columns_that_are_not_conll_u(tmp_path: Path) -> None:
     found = read(tmp_path, "a 1 2 3 4 5 6 7 8 B-x\n")
     assert (found["words"], found["tags"]) == ([["a"]], [["B-x"]])

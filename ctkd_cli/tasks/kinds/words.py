@@ -248,7 +248,7 @@ class Words(Kind):
         return {**told, "spans": named_spans(words, tags, sure)}
 
     def read_inputs(self, path: Path | None, asked: Asked = NOTHING) -> NewInputs:
-        return read_words(path, self.words, asked)
+        return read_words(path, self.words, asked, self.conform)
 
     def key(self, row: Row) -> str:
         return "\0".join(word.casefold() for word in row["words"])

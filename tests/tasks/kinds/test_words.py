@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from small_tokenizers import FAMILIES
 
 from ctkd_cli.errors import InputError
+from ctkd_cli.tasks.kinds._word_inputs import parted
 from ctkd_cli.tasks.kinds._word_tokens import STAND_IN, tokenised, windows
 from ctkd_cli.tasks.kinds.words import Words
 
@@ -183,3 +186,47 @@ def test_a_sentence_is_read_the_same_beside_a_longer_one() -> None:
         logits = model(**batch.inputs).logits.flatten(0, 1)[batch.where]
         answers.append(logits[:2])
     torch.testing.assert_close(*answers)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("Ann goes to Oslo.", "Ann goes to Oslo ."),
+        ('"They (Bob, Ann) won 3.14%," he said…', '" They ( Bob , Ann ) won 3.14 % , " he said …'),
+        ("isn't e-mail U.S.A -- #tag @name $5", "isn't e-mail U.S.A - - #tag @name $ 5"),
+        ("हिन्दी भाषा।", "हिन्दी भाषा ।"),  # vowels of a word are marks, not letters
+        ("cafe\u0301 👨\u200d👩\u200d👧 a\u00a0b", "cafe\u0301 👨\u200d👩\u200d👧 a b"),
+        ("# @ ... ", "# @ . . ."),
+        ("", ""),
+    ],
+)
+def test_plain_sentences_are_parted_into_words(sentence: str, words: str) -> None:
+    assert parted(sentence) == words.split(" ") * bool(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "id,words\n7,Ann goes.\n8,Bob\n"),
+        ("a.jsonl", '{"id": 7, "words": ["Ann", "goes", "."]}\n{"id": 8, "words": ["Bob"]}\n'),
+        ("a.conllu", "# sent_id = 7\n1\tAnn\t_\t_\t_\t_\t_\t_\t_\t_\n"
+         "2\tgoes\t_\t_\t_\t_\t_\t_\t_\t_\n3\t.\t_\t_\t_\t_\t_\t_\t_\t_\n\n"
+         "# sent_id = 8\n1\tBob\t_\t_\t_\t_\t_\t_\t_\t_\n"),
+        ("a.conll.gz", "# sent_id = 7\nAnn O\ngoes O\n. O\n\n# sent_id = 8\nBob O\n"),
+    ],
+)  # fmt: skip
+def test_new_inputs(tmp_path: Path, name: str, content: str) -> None:
+    data = content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    found = Words().read_inputs(tmp_path / name)
+    assert found.inputs["words"][:] == [["Ann", "goes", "."], ["Bob"]]
+    assert found.ids is not None
+    assert [*map(str, found.ids["id"])] == ["7", "8"]
+
+
+def test_new_inputs_that_are_no_words(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"words": [["Ann"]]}\n')
+    with pytest.raises(InputError, match="does not hold lists of words"):
+        Words().read_inputs(tmp_path / "a.jsonl")
+    (tmp_path / "b.conll").write_text("\n\n")
+    assert len(Words().read_inputs(tmp_path / "b.conll").inputs) == 0
