@@ -21,6 +21,7 @@ NEEDS = {
 }
 ON_THREE_SHARED_LABELS = {"loss=dkd", "loss=kl_std"}  # refused with two, and tested to be
 SWEEPS = {"experiment=label_curve", "experiment=tune"}  # run in tests of their own
+FETCHED = {"experiment=words"}  # on a corpus that is no part of the package
 ON_A_GPU = {"device=cuda"}  # refused elsewhere, and tested to be
 
 
@@ -76,7 +77,9 @@ def test_models(ctkd: Ctkd, tiny_bert: Path, choice: str) -> None:
 
 
 @pytest.mark.parametrize("choice", [c for c in choices("experiment") if c not in SWEEPS])
-def test_experiments(ctkd: Ctkd, choice: str) -> None:
+def test_experiments(ctkd: Ctkd, choice: str, request: pytest.FixtureRequest) -> None:
+    if choice in FETCHED:
+        request.getfixturevalue("stand_ins")
     run(ctkd, choice, *TINY)
 
 

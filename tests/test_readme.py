@@ -44,6 +44,9 @@ def test_every_command_of_the_tour_works(
     (header, *rows) = blocks("csv")[0].strip().splitlines()
     lines = [f"{n} {row}" for n in range(40) for row in rows]
     Path("reviews.csv").write_text("\n".join([header, *lines]))
+    (sentence,) = blocks("conll")
+    for name in ("news", "letters"):
+        Path(f"{name}.conll").write_text("\n".join(f"{name}{n} O\n{sentence}" for n in range(40)))
     for command in shown:
         left, pipe, right = command.rpartition(" | ")
         if pipe:
@@ -64,7 +67,8 @@ def test_every_command_of_the_tour_works(
                 arguments += ["seeds=1", "student=minilm_l2"]
             if "tune" in command:
                 arguments += ["student=minilm_l2"]
-            arguments += [o for o in QUICK if "target=files" not in command or "limit" not in o]
+            whole = "target=files" in command
+            arguments += [o for o in QUICK if not whole or "limit" not in o]
         code, out, err = ctkd(*arguments)
         assert code == 0, f"{command}\n{err}"
         assert out, command
