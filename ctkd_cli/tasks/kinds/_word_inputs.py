@@ -116,13 +116,11 @@ def named_spans(
     ]
 
 
-def marked(words: Sequence[str], tags: Sequence[str | None], spans: bool) -> list[tuple[str, str]]:
+def marked(words: Sequence[str], tags: Sequence[str | None]) -> list[tuple[str, str]]:
     """A sentence in pieces, each with what it is: an entity's words with its type, words outside
-    with "", or, where tags stand for themselves, each word with its tag."""
-    if not spans:
-        return [(word, tag or "") for word, tag in zip(words, tags, strict=False)]
+    with ""."""
     pieces: list[tuple[str, str]] = []
-    for word, tag in zip(words, tags, strict=False):
+    for word, tag in zip(words, tags, strict=True):
         kind = tag[2:] if tag and tag != "O" else ""
         if pieces and pieces[-1][1] == kind and not (tag or "").startswith("B-"):
             pieces[-1] = f"{pieces[-1][0]} {word}", kind

@@ -164,11 +164,19 @@ class Words(Kind):
         return f"{table}\nwrong entities: {told}"
 
     def errors(self, row: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-        """The sentence of each arm with its entities, or tags, marked."""
+        """The sentence of each arm with its entities marked, or the tags that are not agreed on."""
         words = row["input"].split(" ")
         found = {"gold": row["gold"], **said}
-        spans = self._spans(sorted({tag for each in found.values() for tag in each if tag}))
-        return {name: marked(words, answer, spans) for name, answer in found.items()}
+        if self._spans(sorted({tag for each in found.values() for tag in each if tag})):
+            return {name: marked(words, answer) for name, answer in found.items()}
+        agreed = [len(set(tags)) == 1 for tags in zip(*found.values(), strict=True)]
+        return {
+            name: [
+                (word, "" if same else tag or "")
+                for word, tag, same in zip(words, answer, agreed, strict=True)
+            ]
+            for name, answer in found.items()
+        }
 
     def parts(self, labels: Sequence[str]) -> list[tuple[str, str]]:
         if not self._spans(labels):

@@ -188,6 +188,22 @@ def test_a_sentence_is_read_the_same_beside_a_longer_one() -> None:
     torch.testing.assert_close(*answers)
 
 
+def test_an_error_shows_entities_whole_and_only_tags_that_differ() -> None:
+    row = {"input": "Ann Lee goes to Oslo", "gold": ["B-PER", "I-PER", "O", None, "I-LOC"]}
+    said = {"distilled": ["B-PER", "B-PER", "O", "O", "I-PER"]}
+    assert Words().errors(row, said) == {
+        "gold": [("Ann Lee", "PER"), ("goes to", ""), ("Oslo", "LOC")],
+        "distilled": [("Ann", "PER"), ("Lee", "PER"), ("goes to", ""), ("Oslo", "PER")],
+    }
+    row = {"input": "Ann goes home", "gold": ["NOUN", "VERB", "ADV"]}
+    said = {"distilled": ["NOUN", "NOUN", "ADV"], "control": ["NOUN", "VERB", "ADV"]}
+    assert Words().errors(row, said) == {
+        "gold": [("Ann", ""), ("goes", "VERB"), ("home", "")],
+        "distilled": [("Ann", ""), ("goes", "NOUN"), ("home", "")],
+        "control": [("Ann", ""), ("goes", "VERB"), ("home", "")],
+    }
+
+
 @pytest.mark.parametrize(
     ("sentence", "words"),
     [
