@@ -46,6 +46,7 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
     target = results.facts("target")
     gold = results.gold_rows()
     several, seeds = results.several, results.seeds("distilled")
+    confident = _confident(results)
     return (
         environment()
         .get_template("report.html")
@@ -64,8 +65,10 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
             arms=[_arm(results, arm) for arm in in_order_of_interest(results)],
             seeds=seeds,
             each_seed=_each_seed(results),
-            confidence=CONFIDENCE,
-            confident=_confident(results),
+            confidence={
+                n: t for n, t in CONFIDENCE.items() if any(n in f for f in confident.values())
+            },
+            confident=confident,
             cost=results.efficiency,
             control=name_of(verdict.control),
             labels=_per_label(results, verdict.control),
