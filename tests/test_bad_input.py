@@ -271,6 +271,8 @@ FILES = [
     table("texts that are lists", columns(text=[["a"]] * 8, label=XY), "does not hold texts",
           suffix="parquet"),
     table("an unknown suffix", GOOD, "does not tell its format", "target.format",
+          suffix="dat"),
+    table("a spreadsheet", GOOD, "spreadsheets and documents are not read", "save it as CSV",
           suffix="xlsx"),
     table("an unknown encoding", GOOD, "no such encoding", "klingon",
           more="target.encoding=klingon"),
@@ -452,7 +454,6 @@ def locked(folder: Path, mode: int) -> Path:
 
 UNWRITABLE = {
     "below a file": lambda folder: folder / "a file" / "cache",
-    "to be read only": lambda folder: locked(folder / "locked", 0o500),
     "below what may be read only": lambda folder: locked(folder / "locked", 0o500) / "cache",
     "out of sight": lambda folder: locked(folder / "locked", 0) / "cache",
 }

@@ -26,11 +26,14 @@ class Conll(Reader):
     unlabelled: str | None = Field(None, description="more sentences; tags are not looked at")
     tag_column: int | str | None = Field(
         None,
+        union_mode="left_to_right",
         description="number of the tags' column, from the left (0) or the right (-1), or its name "
         "in CoNLL-U; default: the last one, in CoNLL-U upos",
     )
     word_column: int | str | None = Field(
-        None, description="the words' column; default: the first one, in CoNLL-U form"
+        None,
+        union_mode="left_to_right",
+        description="the words' column; default: the first one, in CoNLL-U form",
     )
     encoding: str | None = Field(None, description="default: UTF-8, or UTF-16 with its mark")
 

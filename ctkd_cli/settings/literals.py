@@ -20,8 +20,9 @@ from omegaconf._utils import get_yaml_loader
 # Every key of a part's settings that holds text; a test compares them with the classes' fields.
 TEXTS = frozenset({
     "backbone", "delimiter", "encoding", "folder", "group", "head_labels", "image", "kind", "label",
-    "labels", "map", "model", "name", "path", "reader", "revision", "subset", "test", "test_split",
-    "text", "text_pair", "train", "train_split", "unlabelled", "validation", "validation_split",
+    "labels", "map", "model", "name", "path", "reader", "revision", "subset", "tag_column", "test",
+    "test_split", "text", "text_pair", "train", "train_split", "unlabelled", "validation",
+    "validation_split", "word_column", "words",
 })  # fmt: skip
 MAPPINGS = ("labels", "map")  # those that may hold a mapping
 NUMBERS_WITHIN = ("map",)  # in whose inner mappings the values are numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,3 +223,17 @@ def test_a_row_with_more_words_than_tags(
     (problem,) = caught.value.problems
     assert "row 20" in problem.where
     assert problem.got == "4 words, 1 tags"
+
+
+@pytest.mark.parametrize(("column", "tags"), [("1", ["X", "Y"]), ("-1", ["B-A", "O"])])
+def test_the_number_of_a_column_is_one_on_the_command_line(
+    ctkd: Callable[..., tuple[int, str, str]], tmp_path: Path, column: str, tags: list[str]
+) -> None:
+    words = "\n\n".join(f"w{n} X B-A\nv{n} Y O" for n in range(20))
+    (tmp_path / "words.conll").write_text(words)
+    code, out, err = ctkd(
+        "check", "source=conll", "source.train=words.conll", "target=conll",
+        "target.train=words.conll", f"target.tag_column={column}", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert list(json.loads(out)["target"]["counts"]["train"]) == tags

@@ -151,7 +151,7 @@ BAD = {
     "later.csv": (HEADER.encode() + b'"one\ntwo",gut\n"open" x,gut\n', "begins on line 4", ""),
     "torn.parquet": (b"PAR1 and no more", "no parquet file", ""),
     "torn.arrow": (b"ARROW1 and no more", "no arrow file", ""),
-    "notes.docx": (b"PK", "spreadsheets and documents are not read", "format=csv"),
+    "notes.docx": (b"PK", "spreadsheets and documents are not read", "save it as CSV"),
     "ids.csv": (
         "id,Überschrift,Gefühl\n1,a,b\n1,c,d\n".encode(), "row 2 has an id that an earlier row", "",
     ),
