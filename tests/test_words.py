@@ -105,6 +105,20 @@ def test_figures_are_seqevals(run: Path) -> None:
     }  # fmt: skip
 
 
+def test_labels_and_the_sentences_that_hold_them_are_counted(run: Path) -> None:
+    """The target's two types have six names each at least, in whole sentences."""
+    spent = re.search(
+        r"labels spent: (\d+) to train \+ 0 to validate, in (\d+) \+ 0 examples; (\d+) unlabelled",
+        (run / "report.txt").read_text(),
+    )
+    assert spent is not None
+    labels, sentences, unlabelled = map(int, spent.groups())
+    assert 4 <= sentences <= 12  # six names of two types, at most one drawn at a time
+    assert labels >= 3 * sentences  # none has fewer words than two and its own
+    assert sentences + unlabelled == 72  # of 90 in documents of three, a fifth is test
+    assert f"in {sentences} + 0 examples" in (run / "report.html").read_text()
+
+
 def test_types_are_mapped_and_prefixes_follow(run: Path) -> None:
     assert (run / "label_map.csv").read_text().split() == [
         "source,B-person,B-place,I-person,O,mapped",

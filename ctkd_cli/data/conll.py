@@ -14,6 +14,7 @@ from ctkd_cli.errors import InputError, Problem
 if TYPE_CHECKING:
     from datasets import Dataset
 
+LONGEST = 500  # words of a sentence that is all of a file
 PARTS = ("train", "validation", "test", "unlabelled")
 
 
@@ -105,5 +106,11 @@ class Conll(Reader):
             )
         tags = places["tag_column"] if labelled else None
         read = table(chain([first], found), part, places["word_column"], tags)
+        if len(read) == 1 and (n_words := len(read["words"][0])) > LONGEST:
+            raise source.refuse(
+                "this file has one sentence",
+                f"{n_words} words",
+                allowed="a blank line between sentences",
+            )
         named = {"words": words, "tags": label}
         return Dataset(read.rename_columns([named.get(n, n) for n in read.column_names]))

@@ -45,8 +45,13 @@ def _header(results: Results, verdict: Verdict) -> str:
                 f"{role} task", f"{facts['reader']}, labels {', '.join(facts['labels'])}"
             )
         ),
-        f"labels spent: {spent['train']} to train + {spent['validation']} to validate; "
-        f"{target['unlabelled']} unlabelled inputs",
+        f"labels spent: {spent['train']} to train + {spent['validation']} to validate"
+        + (
+            ", in {train} + {validation} examples".format(**target["examples"])
+            if results.several
+            else ""
+        )
+        + f"; {target['unlabelled']} unlabelled inputs",
         f"distillation: loss {config['loss']['name']}, bridge {config['bridge']['name']}, "
         f"lambda {config['lambda']:g}, schedule {config['schedule']['name']}",
         *(_line("fusion", _shares(results)) if len(results.sources) > 1 else []),

@@ -29,8 +29,11 @@ def require(
     counts = [split.labels.counts(len(labels)).tolist() for split in splits]
     wanted = settings.labels_per_class or 1
     one_each = train.labels.offsets is None
-    few = {label: n for label, n in zip(labels, counts[0], strict=True) if 0 < n < wanted}
-    notes = [too_few(few, settings, validated=len(validation) > 0)] if few and one_each else []
+    asked = settings.counted(labels) >= 0
+    few = {
+        label: n for label, n, a in zip(labels, counts[0], asked, strict=True) if 0 < n < wanted * a
+    }
+    notes = [too_few(few, settings, validated=len(validation) > 0)] if few else []
     problems = []
     for label, n, selected, tested in zip(labels, *counts, strict=True):
         if n == 0 and not one_each:

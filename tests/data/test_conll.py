@@ -113,6 +113,7 @@ def test_ten_columns_that_are_not_conll_u(tmp_path: Path) -> None:
         ("a O\nb X O\n", {}, "line 2 has 3 fields, and the lines before it 2"),
         ("a\nb\n", {}, "words and tags are one column"),
         ("\n\n", {}, "this file has no sentence"),
+        ("a O\n" * 501, {}, "this file has one sentence"),
         (b"a O\nb\xe9 O\n", {}, "line 2 is not utf-8"),
         ("a O\n", {"tag_column": 5}, "the data has no such column"),
         ("a O\n", {"tag_column": "upos"}, "the data has no such column"),
@@ -168,6 +169,17 @@ def test_a_split_keeps_documents_whole(tmp_path: Path) -> None:
     groups = [set(split.groups or ()) for split in loaded.splits().values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 20
     assert [len(split) for split in loaded.splits().values()] == [28, 4, 8]
+
+
+def test_a_type_that_is_rarer_than_asked_is_told(tmp_path: Path) -> None:
+    """By where its names begin: I-z and O are not asked for."""
+    file = tmp_path / "all.conll"
+    file.write_text(sentences("", 20) + "\nrare B-z\nword I-z\n")
+    test = tmp_path / "test.conll"
+    test.write_text("x B-x\ny B-y\nz B-z\nz I-z\no O\n")
+    loaded = task_of(reader="conll", train=str(file), test=str(test), labels_per_class=5)
+    (note,) = loaded.notes
+    assert "more than there is, so all are taken: 'B-z' has 1; none is left" in note
 
 
 ROWS = {
