@@ -133,7 +133,10 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list
         return Dataset.from_dict({"id": ids, "category": named, "text": texts})
 
     monkeypatch.setattr(Corpus, "table", fake_table)
+    sentences = (f"goal{n} B-X\nof{n} O\nthe{n} B-Y\nend{n} I-Y" for n in range(60))
+    (tmp_path / "words.conll").write_text("\n\n".join(sentences))
     return {
+        "conll": [f"target.train={tmp_path / 'words.conll'}"],
         "files": [f"target.train={csv}"],
         "saved": [f"target.folder={tmp_path / 'saved'}"],
         "hub": [f"target.path={tmp_path / 'hub'}"],

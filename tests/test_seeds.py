@@ -106,7 +106,7 @@ def validation(three: Path) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         texts = split.inputs["text"][:]
         logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.numpy()
-    return logits, split.labels
+    return logits, split.labels.values
 
 
 def test_the_temperature_is_the_students_on_validation(

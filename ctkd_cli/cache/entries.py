@@ -96,7 +96,7 @@ class Cache:
 
     def _places(self, key: str) -> tuple[Path, ...]:
         shared = self.folder / key
-        return (shared, places.own(shared, self._root)) if places.has_own() else (shared,)
+        return (shared, places.own(shared, self._root)) if places.has_own(self._root) else (shared,)
 
     def get(
         self,

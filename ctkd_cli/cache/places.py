@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from ctkd_cli.errors import InputError, Problem
@@ -44,16 +43,20 @@ def writable(folder: Path, root: Path) -> Path:
 
 def own(folder: Path, root: Path) -> Path:
     """The folder of this process that stands in for one of the cache at `root`."""
-    return _own_root() / folder.relative_to(root)
+    return _own_root(root) / folder.relative_to(root)
 
 
-def has_own() -> bool:
-    """Whether this process has had to make anything of its own."""
-    return _own_root.cache_info().currsize > 0
+def has_own(root: Path) -> bool:
+    """Whether this process has had to make anything of its own for the cache at `root`."""
+    return root in _own_roots
 
 
-@cache
-def _own_root() -> Path:
+_own_roots: dict[Path, Path] = {}
+
+
+def _own_root(root: Path) -> Path:
+    if root in _own_roots:
+        return _own_roots[root]
     made = Path(tempfile.mkdtemp(prefix="ctkd-cache-"))
     maker = os.getpid()
 
@@ -62,6 +65,7 @@ def _own_root() -> Path:
             shutil.rmtree(made, ignore_errors=True)
 
     atexit.register(remove)
+    _own_roots[root] = made
     return made
 
 

@@ -25,14 +25,22 @@ def with_columns(
     key above those settings (target), when another column can be named there. Raises InputError
     for every column that it lacks."""
     table = with_dotted(table, columns.values())
-    present = [*table.column_names, *_dotted(table)]
-    free = [name for name in table.column_names if name not in columns.values()]
+    present = list(dict.fromkeys([*table.column_names, *_dotted(table)]))
+    free = [name for name in present if name not in columns.values()]
     problems = []
     for setting, column in columns.items():
         if column in table.column_names:
             continue
         close = difflib.get_close_matches(column, free, n=1, cutoff=CLOSE)
-        guess = close[0] if close else _guess(table, free, is_label=setting == "label")
+        guess = (
+            close[0]
+            if close
+            else _guess(
+                table,
+                [name for name in free if name in table.column_names],
+                is_label=setting == "label",
+            )
+        )
         if guess:
             free.remove(guess)
         named = f"{settings}.{setting}={guess or 'COLUMN'}"

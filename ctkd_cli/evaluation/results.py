@@ -75,7 +75,9 @@ class Results(RunRecord):
         settings = self.config["target"]
         if facts is not None:
             source = self.config["source"]
-            settings = source if "kind" in source else source[facts["name"]]
+            if "kind" not in source:  # several; merged ones are one task, with the first's settings
+                source = source.get(facts["name"], next(iter(source.values())))
+            settings = source
         cls: type[Kind] = find(Kind, settings["kind"], "kind")  # type: ignore[type-abstract]
         return cls.model_validate({k: v for k, v in settings.items() if k in cls.model_fields})
 

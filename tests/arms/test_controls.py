@@ -138,7 +138,7 @@ def test_a_probe_is_logistic_regression_on_the_teachers_features(full: Path) -> 
     probe.fit(scaler.transform(train[known]), target.train.labels.values[known])
     expected = probe.predict_proba(scaler.transform(test))
     results = Results.read(full)
-    np.testing.assert_allclose(results.probabilities("probe", 1), expected, atol=1e-4)
+    np.testing.assert_allclose(results.answers("probe", 1).probabilities, expected, atol=1e-4)
 
 
 def test_an_unknown_control(ctkd: Ctkd) -> None:

@@ -177,7 +177,10 @@ def test_confidence_needs_a_value_per_example(ctkd: Ctkd, two_sources: list[str]
     assert "hint" not in err.split("allowed")[0]
 
 
-def test_check_shows_every_source(ctkd: Ctkd, two_sources: list[str]) -> None:
+def test_check_shows_every_source(
+    ctkd: Ctkd, two_sources: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctkd_cli.preflight.estimate.gemm_rate", lambda: 1e6)
     two_sources = [*two_sources, "teacher.seed=77"]  # no other test has trained these
     code, out, err = ctkd("check", *two_sources)
     assert code == 0, err

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ctkd_cli.cache import eviction, pins, places
+from ctkd_cli.cache import eviction, pins
 from ctkd_cli.cache.entries import Cache, ailment
 
 pytestmark = pytest.mark.skipif(
@@ -45,7 +45,6 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.chown(folder, FIRST, GROUP)
     folder.chmod(0o2775)
     monkeypatch.setenv("CTKD_CACHE", str(folder))
-    places._own_root.cache_clear()  # another test's user has it
     yield folder
     shutil.rmtree(folder)
 

@@ -206,7 +206,7 @@ def test_hopeless_trials_are_pruned_between_evaluations(ctkd: Ctkd) -> None:
     for trial in pruned:
         job = only() / str(trial.number)
         assert status_of(job)["status"] == "pruned"
-        assert "below the median" in status_of(job)["reason"]
+        assert "worse than the median" in status_of(job)["reason"]
         assert rows(only())[trial.number]["status"] == "pruned"
         assert not (job / "metrics.json").exists()
         assert 1 <= len(trial.intermediate_values) < 12
