@@ -182,7 +182,7 @@ class Experiment(Frozen):
             if isinstance(task, Kind) and isinstance(model, Backbone)
             if task.modality not in model.reads
         ]
-        problems += [
+        problems = problems or [
             Problem(
                 f"a teacher of kind {source.kind} does not answer as kind {self.target.kind} asks",
                 where=f"{source.role}.kind",
