@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ctkd_cli.distillation.bridges.base import stacked
 from ctkd_cli.distillation.terms import hint_of
 from ctkd_cli.evaluation import metrics
-from ctkd_cli.evaluation.calibration import fit_temperature
+from ctkd_cli.evaluation.calibration import validated_temperature
 from ctkd_cli.runs import environment
 from ctkd_cli.runs.atomic import write_atomically
 from ctkd_cli.runs.rundir import RunDirectory
@@ -103,8 +103,8 @@ def hints(rundir: RunDirectory, target: Task, teachers: Sequence[Knowledge]) -> 
 
 
 def on_validation(rundir: RunDirectory, arm: str, task: Task, logits: np.ndarray | None) -> None:
-    """An arm's scores on its task's validation split and the temperature fitted there; logits: [S,
-    K]. Without validation there is nothing to tell."""
+    """An arm's scores on its task's validation split and the temperature that it justifies;
+    logits: [S, K]. Without validation there is nothing to tell."""
     labels = task.validation.labels
     if logits is None or not len(labels):
         return
@@ -112,9 +112,10 @@ def on_validation(rundir: RunDirectory, arm: str, task: Task, logits: np.ndarray
     rundir.event("evaluation", "validation", arm=arm, **scores)
     if rundir.has_folds:
         return  # the answers of several students stand side by side, and none speaks for all
-    known = labels.values != UNLABELLED
-    temperature = fit_temperature(logits[known], labels.values[known])
-    rundir.event("evaluation", "temperature", arm=arm, value=temperature)
+    examples, _, gold = labels.known()
+    temperature = validated_temperature(logits[labels.values != UNLABELLED], gold, examples)
+    if temperature is not None:
+        rundir.event("evaluation", "temperature", arm=arm, value=temperature)
 
 
 def efficiency(rundir: RunDirectory, measured: Mapping[str, Efficiency]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,13 @@ class Results(RunRecord):
         """Of the target's test examples, in the order of the distilled arm's first seed."""
         ids: list[str] = self.rows("distilled", self.seeds("distilled")[0])["id"].to_pylist()
         return ids
+
+    @cached_property
+    def test_set(self) -> str:
+        """Identifies the target's test examples and their labels."""
+        rows = self.rows("distilled", self.seeds("distilled")[0])
+        pairs = sorted(zip(rows["id"].to_pylist(), rows["gold"].to_pylist(), strict=True))
+        return hashlib.sha256(repr(pairs).encode()).hexdigest()
 
     def groups(self, order: Sequence[str] | None = None) -> np.ndarray | None:
         """[N], a number for what each example belongs to; None where no examples belong

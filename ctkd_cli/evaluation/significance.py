@@ -120,9 +120,13 @@ def gain(
         return found
     pairs = zip(first, second, strict=True)
     seeds = t_interval([metric.gain(metric.of(a), metric.of(b)) for a, b in pairs])
-    return possible(
-        Interval(found.estimate, min(found.low, seeds.low), max(found.high, seeds.high)), metric
-    )
+    return possible(careful(found, seeds), metric)
+
+
+def careful(first: Interval, second: Interval) -> Interval:
+    """The more careful of two intervals at each end; NaN bounds are none. The first's estimate."""
+    low, high = np.fmin(first.low, second.low), np.fmax(first.high, second.high)
+    return Interval(first.estimate, float(low), float(high))
 
 
 def possible(gain: Interval, metric: Metric) -> Interval:

@@ -92,21 +92,27 @@ class Verdict:
         )
 
 
+def best_control(results: Results, over: Sequence[str] | None = None) -> str:
+    """The one with the best mean, by name where several are as good; over: by default all."""
+    metric = results.metric
+    return max(
+        sorted(over or results.controls),
+        key=lambda arm: metric.merit(results.mean(arm, metric.name)),
+    )
+
+
 def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
     """Compare the distilled student with the best of the controls, on the same examples; over:
     controls to compare with, by default all."""
-    metric = results.metric
-    means = {arm: results.mean(arm, metric.name) for arm in over or results.controls}
-    best = max if metric.higher_is_better else min
-    control = best(sorted(means), key=lambda arm: means[arm])
+    metric, control = results.metric, best_control(results, over)
     first, second = results.statistics("distilled"), results.statistics(control)
     over_alone = None
-    if "alone" in means and control != "alone":
+    if "alone" in (over or results.controls) and control != "alone":
         over_alone = reach(results, ["alone"]).gain
     return Verdict(
         control=control,
         distilled=results.mean("distilled", metric.name),
-        best=means[control],
+        best=results.mean(control, metric.name),
         gain=significance.gain(metric, first, second, results.groups()),
         n_seeds=len(first),
         p_value=paired_p_value(results, control) if len(first) == 1 else None,

@@ -18,7 +18,8 @@ def render(jobs: Sequence[Job]) -> str:
     keys = list(dict.fromkeys(key for job in jobs for key in job.settings))
     name = next((job.metric for job in jobs if job.ended), MACRO_F1).name
     judged = [f"{what}/{name}" for what in ("alone", "distilled", "gain")]
-    figures = [*judged, "distilled/accuracy", f"distilled/validation_{name}"]
+    ends = [f"gain/{name}_low", f"gain/{name}_high"]
+    figures = [*judged, *ends, "distilled/accuracy", f"distilled/validation_{name}"]
     text = io.StringIO()
     header = ["job", "status", *map(inert, keys), *figures, "reason"]
     write(text, [header, *_rows(jobs, keys, figures)])

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ctkd_cli.evaluation.significance import Interval, possible, t_interval
+from ctkd_cli.errors import InputError
+from ctkd_cli.evaluation.significance import Interval, careful, possible, t_interval
 from ctkd_cli.runs.rundir import last_word
 from ctkd_cli.tasks.metric import MACRO_F1, Metric, described
 
@@ -24,7 +25,7 @@ PRUNED = "pruned"  # by a search, as hopeless
 class Job:
     """A job, read from its own files. status: complete, failed, interrupted, running; killed when
     its process is gone; or NOT_BEGUN. overrides: what it was asked for, as typed. metrics: of
-    metrics.json. metric: what it is judged by."""
+    metrics.json. metric: what it is judged by. directory: where its files lie."""
 
     name: str
     status: str
@@ -32,6 +33,7 @@ class Job:
     overrides: tuple[str, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     metric: Metric = MACRO_F1
+    directory: Path = Path()
 
     @classmethod
     def read(cls, folder: Path) -> Job:
@@ -46,7 +48,7 @@ class Job:
             except (OSError, ValueError):
                 status, reason = "damaged", "metrics.json is missing or damaged"
         metric = described(found.get("metric"))
-        return cls(folder.name, status, reason, typed(folder), metrics, metric)
+        return cls(folder.name, status, reason, typed(folder), metrics, metric, folder)
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -61,6 +63,13 @@ class Job:
     def failed(self) -> bool:
         """Whether it should have ended and did not; a search gives up some on purpose."""
         return self.status not in ("complete", PRUNED)
+
+    @property
+    def gain(self) -> Interval:
+        """Over the best control, as the run itself has found it."""
+        name = f"gain/{self.metric.name}"
+        low, high = (self.metrics.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
+        return Interval(self.metrics[name], low, high)
 
     def of_seeds(self, arm: str) -> dict[int, float]:
         """What an arm is judged by, by seed."""
@@ -110,14 +119,23 @@ class Group:
 
     @cached_property
     def gain(self) -> Interval:
-        """Over the best control: a single job's own interval, else Student's t over the jobs."""
+        """Over the best control: as one run of all their seeds would have it. Where answers were
+        taken away, Student's t over the jobs and the mean of their own intervals, which is no
+        narrower."""
         (first, *others) = self.jobs
-        name = f"gain/{self.metric.name}"
-        if others:
-            gains = [job.metrics[name] for job in self.jobs]
-            return possible(t_interval(gains), self.metric)
-        low, high = (first.metrics.get(f"{name}_{end}", np.nan) for end in ("low", "high"))
-        return Interval(first.metrics[name], low, high)
+        if not others:
+            return first.gain
+        from ctkd_cli.evaluation.across_runs import pooled_gain
+        from ctkd_cli.evaluation.results import Results
+
+        try:
+            runs = [Results.read(job.directory) for job in self.jobs]
+        except InputError:
+            gains = [job.gain for job in self.jobs]
+            seeds = possible(t_interval([each.estimate for each in gains]), self.metric)
+            ends = (float(np.mean([getattr(g, end) for g in gains])) for end in ("low", "high"))
+            return careful(seeds, Interval(seeds.estimate, *ends))
+        return pooled_gain({seed: run for run in runs for seed in run.seeds("distilled")})
 
     @property
     def labels_per_class(self) -> float:
