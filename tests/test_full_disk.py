@@ -15,7 +15,7 @@ import pytest
 from test_resume import only, reused, saw, start
 
 from ctkd_cli.cache import entries
-from ctkd_cli.runs import rundir
+from ctkd_cli.runs import atomic
 from ctkd_cli.runs.rundir import status_of
 
 Ctkd = Callable[..., tuple[int, str, str]]
@@ -41,7 +41,7 @@ def test_a_disk_that_fills_up_at_any_write(
     def on(disk: Disk, name: str, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setenv("CTKD_CACHE", str(tmp_path / f"cache-{name}"))
         monkeypatch.setenv("CTKD_OUTPUTS", str(tmp_path / name))
-        for module in (entries, rundir):
+        for module in (entries, atomic):
             monkeypatch.setattr(module, "sync", disk.sync)
         return ctkd(*arguments)
 
