@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -16,19 +15,12 @@ import numpy as np
 from scipy import stats
 
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.evaluation.across_runs import pooled_gain
 from ctkd_cli.evaluation.results import Results
-from ctkd_cli.evaluation.significance import (
-    Interval,
-    gain,
-    holm,
-    mcnemar,
-    possible,
-    randomisation,
-    t_interval,
-)
-from ctkd_cli.evaluation.verdict import Verdict, reach
+from ctkd_cli.evaluation.significance import holm, mcnemar, randomisation
+from ctkd_cli.evaluation.verdict import best_control
 from ctkd_cli.runs.printable import printable
-from ctkd_cli.runs.rundir import resume_command
+from ctkd_cli.runs.rundir import SWEEP_FILE, resume_command
 from ctkd_cli.runs.spreadsheet import inert, write
 from ctkd_cli.runtime import streams
 from ctkd_cli.settings.plain_data import leaves
@@ -55,35 +47,30 @@ class Run:
         return self.results.seeds("distilled")
 
     @cached_property
-    def test_set(self) -> str:
-        """Identifies the test examples and their labels."""
-        rows = self.results.rows("distilled", self.results.seeds("distilled")[0])
-        pairs = sorted(zip(rows["id"].to_pylist(), rows["gold"].to_pylist(), strict=True))
-        return hashlib.sha256(repr(pairs).encode()).hexdigest()
-
-    @cached_property
-    def verdict(self) -> Verdict:
-        return reach(self.results)
+    def control(self) -> str:
+        """The best one."""
+        return best_control(self.results)
 
     def score(self, arm: str, seed: int) -> float:
         return self.results.scores[arm][seed][self.results.metric.name]
 
-    def statistics(self, arm: str, seed: int, ids: Sequence[str]) -> np.ndarray:
-        """[N, C]: what the metric counts in these examples."""
-        return np.asarray(self.results.statistics(arm, ids)[self.seeds.index(seed)])
+    def statistics(self, seed: int, ids: Sequence[str]) -> np.ndarray:
+        """[N, C]: what the metric counts in the distilled student's answers to these examples."""
+        return np.asarray(self.results.statistics("distilled", ids)[self.seeds.index(seed)])
 
-    def answers(self, arm: str, seed: int, ids: Sequence[str]) -> np.ndarray:
-        """Label indices that an arm gave these examples."""
-        return np.asarray(self.results.predicted_rows(arm, ids)[self.seeds.index(seed)])
+    def answers(self, seed: int, ids: Sequence[str]) -> np.ndarray:
+        """Label indices that the distilled student gave these examples."""
+        return np.asarray(self.results.predicted_rows("distilled", ids)[self.seeds.index(seed)])
 
 
 @dataclass(frozen=True)
 class Row:
-    """Runs that differ in nothing but their seed. differs: the settings in which rows differ.
-    p_value: that the first row's distilled student is no better or worse than this one's, over the
-    seeds that both have, adjusted for the number of rows (Holm); None for the first row, and where
-    the two share no test set or no seed."""
+    """Runs that differ in nothing but their seed. differs: the settings in which rows of one test
+    set differ. p_value: that the first row's distilled student is no better or worse than this
+    one's, over the seeds that both have, adjusted for the number of rows (Holm); None for the first
+    row of a test set, and where the two share no test set or no seed."""
 
+    test_set: str
     runs: tuple[str, ...]
     seeds: tuple[int, ...]
     differs: Mapping[str, str]
@@ -98,23 +85,18 @@ class Row:
 
 
 def compare(directories: Sequence[Path], different_tests: bool = False) -> list[Row]:
-    """A row for each group of runs, the largest gain first. Sweep directories stand for their
-    jobs.
+    """A row for each group of runs: those of one test set together, the largest gain first. Sweep
+    directories stand for their jobs. different_tests: all together, whatever they were tested on.
 
-    Raises InputError when a directory holds no finished run, and when the runs have different test
-    sets, unless `different_tests`.
+    Raises InputError when a directory holds no finished run.
     """
-    runs = _read(directories)
-    tests = {run.test_set for run in runs}
-    if len(tests) > 1 and not different_tests:
-        raise InputError(
-            Problem(
-                "these runs were measured on different test sets",
-                where="DIR",
-                got=f"{len(tests)} test sets in {len(runs)} runs",
-                remedy="--different-tests, if their figures may stand side by side all the same",
-            )
-        )
+    tests: dict[str, list[Run]] = {}
+    for run in _read(directories):
+        tests.setdefault("" if different_tests else run.results.test_set, []).append(run)
+    return [row for runs in tests.values() for row in _side_by_side(runs)]
+
+
+def _side_by_side(runs: Sequence[Run]) -> list[Row]:
     groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(tuple(run.settings.items()), []).append(run)
@@ -130,7 +112,7 @@ def compare(directories: Sequence[Path], different_tests: bool = False) -> list[
     tested = [(index, _p_value(first, members[index])) for index in order[1:]]
     known = [(index, p) for index, p in tested if p is not None]
     adjusted = dict(zip((i for i, _ in known), holm([p for _, p in known]), strict=True))
-    return [Row(**{**rows[i].__dict__, "p_value": adjusted.get(i)}) for i in order]
+    return [replace(rows[i], p_value=adjusted.get(i)) for i in order]
 
 
 def _read(directories: Sequence[Path]) -> list[Run]:
@@ -163,12 +145,13 @@ def _read(directories: Sequence[Path]) -> list[Run]:
 def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
     """group: the run of each seed."""
     runs = list(dict.fromkeys(group.values()))
-    over_best = _gain(runs[0], group)
+    over_best = pooled_gain({seed: run.results for seed, run in group.items()})
     alone, distilled, best = (
-        float(np.mean([run.score(arm or run.verdict.control, s) for s, run in group.items()]))
+        float(np.mean([run.score(arm or run.control, seed) for seed, run in group.items()]))
         for arm in ("alone", "distilled", "")
     )
     return Row(
+        test_set=_test_set(runs),
         runs=tuple(str(run.results.directory) for run in runs),
         seeds=tuple(group),
         differs={key: runs[0].settings.get(key, "") for key in differing},
@@ -183,23 +166,14 @@ def _row(group: Mapping[int, Run], differing: Sequence[str]) -> Row:
     )
 
 
-def _gain(first: Run, group: Mapping[int, Run]) -> Interval:
-    """Over the best control of each run; by the seeds alone where runs have different tests."""
-    runs, metric = set(group.values()), first.results.metric
-    if len(runs) == 1:
-        return first.verdict.gain
-    if len({run.test_set for run in runs}) > 1:
-        differences = [
-            metric.gain(run.score("distilled", seed), run.score(run.verdict.control, seed))
-            for seed, run in group.items()
-        ]
-        return possible(t_interval(differences), metric)
-    ids = first.results.ids()
-    distilled, controls = (
-        np.stack([run.statistics(arm or run.verdict.control, s, ids) for s, run in group.items()])
-        for arm in ("distilled", "")
-    )
-    return gain(metric, distilled, controls, first.results.groups(ids))
+def _test_set(runs: Sequence[Run]) -> str:
+    """What runs were tested on, in words that tell it from others."""
+    names = {
+        f"{run.results.facts('target')['reader']}, {len(run.results.ids())} test examples "
+        f"({run.results.test_set[:8]})": None
+        for run in runs
+    }
+    return "; ".join(names)
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -221,7 +195,9 @@ def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None
     """Paired: for one shared seed exact McNemar or, where examples have several labels,
     randomisation; Student's t over several."""
     shared = [
-        seed for seed in first if seed in other and first[seed].test_set == other[seed].test_set
+        seed
+        for seed in first
+        if seed in other and first[seed].results.test_set == other[seed].results.test_set
     ]
     if not shared:
         return None
@@ -230,9 +206,9 @@ def _p_value(first: Mapping[int, Run], other: Mapping[int, Run]) -> float | None
         one, two = first[seed], other[seed]
         ids, metric = one.results.ids(), one.results.metric
         if one.results.several:
-            each = [run.statistics("distilled", seed, ids) for run in (one, two)]
+            each = [run.statistics(seed, ids) for run in (one, two)]
             return randomisation(metric, each[0], each[1], one.results.groups(ids))
-        said = [run.answers("distilled", seed, ids) for run in (one, two)]
+        said = [run.answers(seed, ids) for run in (one, two)]
         return mcnemar(one.results.gold_rows(ids), said[0], said[1])
     differences = [
         first[seed].score("distilled", seed) - other[seed].score("distilled", seed)
@@ -252,33 +228,69 @@ def as_json(rows: Sequence[Row]) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A line per row; the settings that differ are columns."""
+    """A line per row; the settings that differ are columns, empty where all runs of a test set
+    have the same."""
     text = io.StringIO()
     titles, cells = table(rows)
-    settings = len(rows[0].differs)
-    write(text, [titles, *([*map(inert, line[:settings]), *line[settings:]] for line in cells)])
+    settings = titles.index("seeds")
+    write(
+        text,
+        [
+            ["test set", *titles],
+            *(
+                [inert(row.test_set), *map(inert, line[:settings]), *line[settings:-1],
+                 inert(line[-1])]
+                for row, line in zip(rows, cells, strict=True)
+            ),
+        ],
+    )  # fmt: skip
     return text.getvalue()
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    titles, cells = table(rows)
-    lines = [titles, ["---"] * len(titles), *cells]
-    return "\n".join(f"| {' | '.join(map(_in_markdown, line))} |" for line in lines)
+def as_markdown(rows: Sequence[Row], together: bool = False) -> str:
+    """A table for each test set, under its name where there are several."""
+    parts = by_test_set(rows, together)
+    found = []
+    for name, part in parts.items():
+        titles, cells = table(part)
+        lines = [titles, ["---"] * len(titles), *cells]
+        head = f"Tested on {_in_markdown(name)}\n\n" if len(parts) > 1 else ""
+        found.append(
+            head + "\n".join(f"| {' | '.join(map(_in_markdown, line))} |" for line in lines)
+        )
+    return "\n\n".join(found)
 
 
 def _in_markdown(cell: str) -> str:
     return printable(cell).replace("|", "∣").replace("<", "&lt;")
 
 
+def by_test_set(rows: Sequence[Row], together: bool = False) -> dict[str, list[Row]]:
+    """The rows of each table by its name; together: one of all."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault("" if together else row.test_set, []).append(row)
+    return found
+
+
+def named(runs: Sequence[str]) -> str:
+    """Runs by their folder; a job by its sweep's too."""
+    path = Path(runs[0])
+    job = path.parent / SWEEP_FILE
+    name = f"{path.parent.name}/{path.name}" if job.is_file() else path.name
+    return name if len(runs) == 1 else f"{name} and {len(runs) - 1} more"
+
+
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells; the settings that differ come first."""
-    keys = list(rows[0].differs)
+    """Titles and cells; the settings that differ come first, the runs last."""
+    keys = list(dict.fromkeys(key for row in rows for key in row.differs))
     titles = [
         *keys, "seeds", "alone", "best control", "distilled", "gain", "95% interval", "p vs first",
+        "runs",
     ]  # fmt: skip
     return titles, [
         [
-            *(row.differs[key] for key in keys),
+            *(row.differs.get(key, "") for key in keys),
             str(len(row.seeds)),
             f"{row.alone:.3f}",
             f"{row.best_control:.3f}",
@@ -286,6 +298,7 @@ def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             f"{row.gain:+.3f}",
             f"{row.gain_low:+.3f} to {row.gain_high:+.3f}",
             "" if row.p_value is None else f"{row.p_value:.3f}",
+            named(row.runs),
         ]
         for row in rows
     ]

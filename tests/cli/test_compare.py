@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +90,8 @@ def test_one_seed_is_tested_by_mcnemar(ctkd: Ctkd, runs: Path) -> None:
     assert rows[1]["p_value"] == pytest.approx(expected)
 
 
-def test_every_style_says_the_same(ctkd: Ctkd, runs: Path) -> None:
+def test_every_style_says_the_same(ctkd: Ctkd, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     data = json.loads(ctkd("compare", sweep(runs), "--json")[1])
     rows = list(csv.DictReader(io.StringIO(ctkd("compare", sweep(runs), "--csv")[1])))
     assert [row["loss.name"] for row in rows] == [row["differs"]["loss.name"] for row in data]
@@ -101,16 +104,78 @@ def test_every_style_says_the_same(ctkd: Ctkd, runs: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_different_test_sets_are_refused_unless_asked_for(ctkd: Ctkd, runs: Path) -> None:
+def test_a_sweeps_interval_is_compares(ctkd: Ctkd, runs: Path) -> None:
+    """Falsely narrow it was -0.071 to -0.070 where compare said -0.116 to -0.031."""
+    from ctkd_cli.sweep.directory import Sweep
+
+    rows = json.loads(ctkd("compare", sweep(runs), "--json")[1])
+    found = {group.settings["loss"]: group.gain for group in Sweep(Path(sweep(runs))).groups}
+    for row in rows:
+        gain = found[row["differs"]["loss.name"]]
+        told = [row["gain"], row["gain_low"], row["gain_high"]]
+        assert told == pytest.approx([gain.estimate, gain.low, gain.high])
+        page = (Path(sweep(runs)) / "sweep.html").read_text()
+        assert f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}" in page
+
+
+def test_jobs_without_their_answers_have_no_narrower_an_interval(
+    runs: Path, tmp_path: Path
+) -> None:
+    """Student's t over the jobs, and the mean of their own intervals, whichever is more careful."""
+    from ctkd_cli.sweep.directory import Sweep
+
+    copied = shutil.copytree(sweep(runs), tmp_path / "sweep")
+    for file in copied.glob("*/predictions.parquet"):
+        file.unlink()
+    for group in Sweep(copied).groups:
+        loss = group.settings["loss"]
+        gains, lows, highs = (
+            metrics(runs, loss, f"gain/macro_f1{end}") for end in ("", "_low", "_high")
+        )
+        low, high = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+        assert group.gain.estimate == pytest.approx(np.mean(gains))
+        assert group.gain.low == pytest.approx(min(max(low, -1), np.mean(lows)))
+        assert group.gain.high == pytest.approx(max(min(high, 1), np.mean(highs)))
+
+
+def test_each_test_set_has_a_table(ctkd: Ctkd, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the help's own example asks: ctkd compare outputs/*."""
+    monkeypatch.setenv("COLUMNS", "80")
     directories = [str(path) for path in runs.iterdir()]
-    code, out, err = ctkd("compare", *directories)
-    assert (code, out) == (2, "")
-    assert "2 test sets in 7 runs" in err
+    code, out, err = ctkd("compare", *directories, "--json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert [len(list(part)) for _, part in groupby(rows, lambda row: row["test_set"])] in (
+        [2, 1], [1, 2]
+    )  # fmt: skip
+    (other,) = (row for row in rows if row["runs"][0].endswith("_other"))
+    assert other["differs"] == {}
+    assert other["p_value"] is None
+    assert [row["p_value"] is None for row in rows if row is not other] == [True, False]
+    shown = ctkd("compare", *directories)[1]
+    assert max(map(len, shown.splitlines())) <= 80
+    headings = [line for line in shown.splitlines() if line.startswith("tested on ")]
+    assert headings == [f"tested on {name}" for name in dict.fromkeys(r["test_set"] for r in rows)]
+    for row in rows:
+        first = Path(row["runs"][0])
+        named = first.name if row is other else f"{first.parent.name}/{first.name} and 2 more"
+        assert named in shown
+    markdown = ctkd("compare", *directories, "--md")[1]
+    assert markdown.count("| seeds | alone |") == 2
+    table = list(csv.DictReader(io.StringIO(ctkd("compare", *directories, "--csv")[1])))
+    assert [line["test set"] for line in table] == [row["test_set"] for row in rows]
+
+
+def test_different_test_sets_share_a_table_if_asked(ctkd: Ctkd, runs: Path) -> None:
+    directories = [str(path) for path in runs.iterdir()]
     code, out, _ = ctkd("compare", *directories, "--different-tests", "--json")
     assert code == 0
     other = next(row for row in json.loads(out) if row["differs"]["target.split_seed"] == "7")
     assert len(json.loads(out)) == 3
     assert other["p_value"] is None
+    shown = ctkd("compare", *directories, "--different-tests")[1]
+    assert "tested on" not in shown
+    assert "target.split_seed=7" in shown
 
 
 def test_what_is_no_run_is_named(ctkd: Ctkd, runs: Path, tmp_path: Path) -> None:
