@@ -141,6 +141,10 @@ def test_models_are_measured_side_by_side(three: Path) -> None:
     assert cost["student"]["megabytes"] == pytest.approx(weights / 1e6)
     assert cost["student"]["parameters"] < cost["teacher"]["parameters"]
     assert all(cost[model][figure] > 0 for model in cost for figure in ("latency", "throughput"))
+    cores = json.loads((three / "environment.json").read_text())["hardware"]["cores"]
+    assert f"load average {cost['student']['load']:.1f} on {cores} cores" in (
+        " ".join((three / "report.txt").read_text().split())
+    )
 
 
 def test_the_teachers_own_opinion_is_an_arm_but_no_control(three: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class Candidate:
 class Efficiency:
     """parameters: a count. megabytes: weights on disk, 1e6 bytes. latency: of one example, in
     milliseconds. throughput: examples per second in batches of BATCH. Model only, inputs encoded
-    already."""
+    already. load: the machine's load average over the minute before, our own work included; None
+    where the system has none."""
 
     parameters: int
     megabytes: float
     latency: float
     throughput: float
+    load: float | None
 
 
 def side_by_side(candidates: Mapping[str, Candidate]) -> dict[str, Efficiency]:
@@ -49,6 +52,7 @@ def side_by_side(candidates: Mapping[str, Candidate]) -> dict[str, Efficiency]:
     Each candidate reads the same examples: a single one of the median size, and a batch of the
     sizes around it.
     """
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     took: dict[tuple[str, int], list[float]] = {}
     inputs = {
         (name, size): _batch(candidate, size)
@@ -70,6 +74,7 @@ def side_by_side(candidates: Mapping[str, Candidate]) -> dict[str, Efficiency]:
             latency=1e3 * float(np.median(took[name, 1])),
             throughput=min(BATCH, len(candidate.encoded.rows))
             / float(np.median(took[name, BATCH])),
+            load=load,
         )
         for name, candidate in candidates.items()
     }

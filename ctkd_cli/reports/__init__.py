@@ -25,18 +25,20 @@ def write_reports(directory: Path) -> dict[str, float]:
     """
     from ctkd_cli.reports import html, model_card, plots, text
     from ctkd_cli.reports.flat import flat_metrics
+    from ctkd_cli.reports.recommendation import recommend
 
     results = Results.read(directory)
     verdict = reach(results)
+    advice = recommend(results, verdict)
     metrics = flat_metrics(results, verdict)
     write_atomically(directory / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    write_atomically(directory / "report.txt", text.render(results, verdict))
+    write_atomically(directory / "report.txt", text.render(results, verdict, advice))
     pictures = plots.pictures(results)
     for name, picture in pictures.items():
         write_atomically(directory / f"{name}.png", plots.png(picture))
-    write_atomically(directory / "report.html", html.render(results, verdict, pictures))
+    write_atomically(directory / "report.html", html.render(results, verdict, advice, pictures))
     if (directory / "student").is_dir():
-        card = model_card.render(results, verdict)
+        card = model_card.render(results, verdict, advice)
         write_atomically(directory / "student" / "README.md", card)
     return metrics
 

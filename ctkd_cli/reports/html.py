@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup, escape
 from sklearn.metrics import precision_recall_fscore_support
 
 from ctkd_cli.distillation import transfer
 from ctkd_cli.evaluation.significance import Interval, t_interval
-from ctkd_cli.reports import plots
+from ctkd_cli.reports import glossary, plots
 from ctkd_cli.reports.arm_titles import in_order_of_interest, name_of
 from ctkd_cli.reports.findings import brought, conflicts, hint_judged, ledger, on_top_of_stilts
+from ctkd_cli.reports.recommendation import load_told
 from ctkd_cli.reports.terminal import best_arms, columns_of
 from ctkd_cli.runs.printable import printable
 
@@ -41,8 +43,9 @@ CONFIDENCE = {  # of the students, beside the scores of all arms
 }  # fmt: skip
 
 
-def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -> str:
-    """The page as text. Everything that comes from data is escaped by the template engine."""
+def render(results: Results, verdict: Verdict, advice: str, pictures: Mapping[str, Figure]) -> str:
+    """The page as text. Everything that comes from data is escaped by the template engine. advice:
+    of recommend."""
     target = results.facts("target")
     gold = results.gold_rows()
     several, seeds = results.several, results.seeds("distilled")
@@ -53,6 +56,7 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
         .render(
             name=results.config["name"],
             verdict=verdict,
+            advice=advice,
             tasks=results.tasks,
             target=target,
             spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
@@ -70,6 +74,8 @@ def render(results: Results, verdict: Verdict, pictures: Mapping[str, Figure]) -
             },
             confident=confident,
             cost=results.efficiency,
+            load=load_told(results.efficiency, results.environment["hardware"]["cores"]),
+            glossary=glossary.terms(results),
             control=name_of(verdict.control),
             labels=_per_label(results, verdict.control),
             pictures={
@@ -114,7 +120,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"plain": _visible, "number": "{:,}".format}
+    found.filters |= {"plain": _visible, "number": "{:,}".format, "explained": _explained}
     return found
 
 
@@ -214,6 +220,13 @@ def _per_label(results: Results, control: str) -> list[dict[str, Any]]:
 def data_uri(figure: Any) -> str:
     """A figure as an address that holds it."""
     return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure).encode()).decode()
+
+
+def _explained(word: str, meanings: Mapping[str, str]) -> Markup:
+    """A word with what it means, as a tooltip; as it is where the glossary does not have it."""
+    if word not in meanings:
+        return escape(word)
+    return Markup('<abbr title="{}">{}</abbr>').format(meanings[word], word)
 
 
 def _visible(text: str) -> str:

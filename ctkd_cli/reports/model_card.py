@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
 
 
-def render(results: Results, verdict: Verdict) -> str:
-    """Markdown with YAML front matter."""
+def render(results: Results, verdict: Verdict, advice: str) -> str:
+    """Markdown with YAML front matter; advice: of recommend."""
     learnt = " and on ".join(_listed(facts["labels"]) for facts in results.sources.values())
     sources, target = results.sources.values(), results.facts("target")
     config, kind = results.config, results.kind("distilled")
     front = {
         "tags": ["knowledge-distillation", "ctkd"],
         "pipeline_tag": kind.pipeline,
-        "metrics": ["f1", "accuracy"],
+        "metrics": [
+            "f1" if results.metric.name.endswith("_f1") else results.metric.name,
+            "accuracy",
+        ],
     }
     spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
     columns = columns_of(results)
@@ -40,6 +43,8 @@ def render(results: Results, verdict: Verdict) -> str:
             "---",
             "",
             f"# Student for {_listed(target['labels'])}",
+            "",
+            advice,
             "",
             verdict.sentence,
             "",

@@ -63,7 +63,7 @@ def _pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
         found["heat_map"] = sweep_plots.grid(grid), GRID.format(sweep.metric.title) + framed
     if (lines := shapes.lines(sweep)) is not None:
         found["parallel"] = (
-            sweep_plots.lines(lines, sweep.metric.title),
+            sweep_plots.lines(lines, sweep.metric),
             LINES.format(sweep.metric.title, lines.scored),
         )
     return found

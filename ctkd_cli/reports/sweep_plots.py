@@ -82,13 +82,14 @@ def grid(found: Grid) -> Figure:
         return figure
 
 
-def lines(found: Lines, title: str) -> Figure:
+def lines(found: Lines, metric: Metric) -> Figure:
     """Parallel coordinates: a line per group, the best ones drawn last."""
     n = len(found.axes)
     with mpl.rc_context(STYLE):
         figure, axes = canvas(min(12.0, 2.0 + 1.5 * n), 5.0)
-        shades = ScalarMappable(Normalize(min(found.scores), max(found.scores)), SCALE)
-        order = np.argsort(found.scores, kind="stable")
+        scale = SCALE if metric.higher_is_better else f"{SCALE}_r"  # the best are the brightest
+        shades = ScalarMappable(Normalize(min(found.scores), max(found.scores)), scale)
+        order = np.argsort([metric.merit(score) for score in found.scores], kind="stable")
         heights = np.column_stack([_fanned(axis, order) for axis in found.axes])
         faint = min(0.85, READABLE / len(order))
         for row in order:
@@ -112,7 +113,7 @@ def lines(found: Lines, title: str) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(shades, ax=axes, pad=0.02, fraction=0.04)
-        bar.set_label(f"{title}, {found.scored}")
+        bar.set_label(f"{metric.title}, {found.scored}")
         bar.outline.set_visible(False)
         return figure
 

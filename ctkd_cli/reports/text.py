@@ -19,15 +19,15 @@ WIDTH = 88
 NAME = 44  # characters of a label: the columns of figures take the rest of WIDTH
 
 
-def render(results: Results, verdict: Verdict) -> str:
-    """The whole report as plain text."""
-    sections = [_header(results, verdict)]
+def render(results: Results, verdict: Verdict, advice: str) -> str:
+    """The whole report as plain text; advice: of recommend."""
+    sections = [_header(results, verdict, advice)]
     for arm in in_order_of_interest(results):
         sections.append(_arm(results, arm))
     return "\n\n".join(sections) + "\n"
 
 
-def _header(results: Results, verdict: Verdict) -> str:
+def _header(results: Results, verdict: Verdict, advice: str) -> str:
     target = results.facts("target")
     spent = {part: sum(target["counts"][part].values()) for part in ("train", "validation")}
     config = results.config
@@ -37,6 +37,7 @@ def _header(results: Results, verdict: Verdict) -> str:
         "",
         *textwrap.wrap(verdict.sentence, WIDTH),
         *textwrap.wrap(verdict.caution, WIDTH),
+        *textwrap.wrap(advice, WIDTH),
         "",
         *(
             line

@@ -18,7 +18,13 @@ def _micro_f1(totals: np.ndarray) -> np.ndarray:
     return np.asarray(2 * correct / np.maximum(gold + predicted, 1))
 
 
-ENTITY_F1 = Metric("entity_f1", "entity F1", _micro_f1)  # micro average over all entities
+ENTITY_F1 = Metric(  # micro average over all entities
+    "entity_f1",
+    "entity F1",
+    _micro_f1,
+    meaning="F1, the harmonic mean of precision and recall, over all entities: an entity is right "
+    "where its words and its type are",
+)
 
 
 def statistics(

@@ -22,6 +22,7 @@ class Metric:
     score: Callable[[np.ndarray], np.ndarray]
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)
+    meaning: str = ""
 
     def of(self, statistics: np.ndarray) -> float:
         """The score of examples with these statistics, [N, C]."""
@@ -65,7 +66,12 @@ def f1_of_counts(totals: np.ndarray) -> np.ndarray:
     return np.asarray(2 * correct / np.maximum(gold + predicted, 1))
 
 
-MACRO_F1 = Metric("macro_f1", "macro-F1", lambda totals: f1_of_counts(totals).mean(axis=-1))
+MACRO_F1 = Metric(
+    "macro_f1",
+    "macro-F1",
+    lambda totals: f1_of_counts(totals).mean(axis=-1),
+    meaning="F1, the harmonic mean of precision and recall, averaged over labels, rare or not",
+)
 
 
 def class_counts(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> np.ndarray:

@@ -84,6 +84,9 @@ def test_with_one_seed_mcnemar_must_agree() -> None:
     assert verdict.gain.low > 0
     assert verdict.p_value == pytest.approx(2 / 2**5)
     assert verdict.outcome == "open"
+    why = "; but McNemar's test gives p = 0.062, and 0.05 is asked for."
+    assert verdict.sentence.endswith(why)
+    assert why[2:-1] not in reach(results(alone=[6], distilled=[5])).sentence  # around 0 anyhow
     assert reach(results(alone=[6], distilled=[0])).outcome == "helped"  # p = 2 / 2^6
 
 

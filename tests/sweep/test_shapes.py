@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_axes_of_parallel_coordinates(tmp_path: Path) -> None:
     )  # fmt: skip
     assert found.scores == pytest.approx((0.8, 0.7, 0.6))
     assert (found.scored, found.chosen) == ("validation", 0)
-    axes = sweep_plots.lines(found, "macro-F1").axes[0]
+    axes = sweep_plots.lines(found, MACRO_F1).axes[0]
     chosen = next(line for line in axes.lines if line.get_label() == "chosen")
     assert list(chosen.get_ydata()) == pytest.approx([0, 0, 0, 1, 0])
     assert len(axes.lines) == 3 + 1 + 5  # groups, the chosen one once more, axes
@@ -141,9 +142,12 @@ def test_lines_through_one_value_are_fanned_out_by_their_score(tmp_path: Path) -
         job(tmp_path, number, typed, (0.5, score))
     found = shapes.lines(Sweep(tmp_path))
     assert found is not None
-    drawn = sweep_plots.lines(found, "macro-F1").axes[0].lines[:3]  # the worst first
+    drawn = sweep_plots.lines(found, MACRO_F1).axes[0].lines[:3]  # the worst first
     heights = [line.get_ydata()[1] for line in drawn]  # of c: 1, 0, 0
     assert heights == pytest.approx([1, -0.025, 0.025])
+    less = replace(MACRO_F1, higher_is_better=False)
+    drawn = sweep_plots.lines(found, less).axes[0].lines[:3]  # the worst, 0.7, is the first
+    assert [line.get_ydata()[1] for line in drawn] == pytest.approx([-0.025, 0.025, 1])
 
 
 @pytest.mark.parametrize("values", [("1", "1.0", "2"), ("", "a", "b")])
@@ -155,4 +159,4 @@ def test_values_that_are_the_same_number_and_empty_ones(
     sweep = Sweep(tmp_path)
     lines = shapes.lines(sweep)
     assert lines is not None
-    sweep_plots.lines(lines, "macro-F1")
+    sweep_plots.lines(lines, MACRO_F1)

@@ -1,0 +1,82 @@
+"""Would I deploy it? The student against its teacher: score against speed and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctkd_cli.evaluation import significance
+from ctkd_cli.evaluation.arm_names import ON_TARGET
+from ctkd_cli.evaluation.verdict import best_control, reach
+from ctkd_cli.reports.arm_titles import name_of
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
+    from ctkd_cli.evaluation.verdict import Verdict
+    from ctkd_cli.tasks.metric import Metric
+
+LARGE = ("probe", "features", ON_TARGET)  # arms that cost what the teacher costs
+WORTH = 0.02  # of the range of scores: what a smaller model may lose and be deployed all the same
+CROWDED = 1.0  # load average above the number of cores: other work was waiting too
+
+
+def recommend(results: Results, verdict: Verdict) -> str:
+    """One recommendation in a sentence or two. The student is recommended unless an arm of its own
+    size is better for certain, or one as large as the teacher is by more than WORTH."""
+    metric, large = results.metric, [arm for arm in LARGE if arm in results.arms]
+    small = [arm for arm in results.controls if arm not in LARGE]
+    student = _told(results, "distilled", "student")
+    if small:
+        same = verdict if verdict.control in small else reach(results, small)
+        if same.outcome in ("hurt", "beaten"):
+            return (
+                f"Do not deploy this student, {student}: at the same cost, "
+                f"{name_of(same.control)} has {same.best:.3f}.{_measured(results)}"
+            )
+    if not large:
+        return f"Deploy the student: {student}.{_measured(results)}"
+    rival = best_control(results, large)
+    teacher = f"{name_of(rival)}, {_told(results, rival, 'teacher')}"
+    first, second = (results.statistics(arm) for arm in (rival, "distilled"))
+    ahead = significance.gain(metric, first, second, results.groups())
+    if ahead.low > WORTH * _range(metric, second):
+        return (
+            f"Deploy the teacher where you can afford it: {teacher}; the student, {student}, loses "
+            f"{ahead.estimate:.3f} (95% interval {ahead.low:.3f} to {ahead.high:.3f})."
+            f"{_measured(results)}"
+        )
+    return f"Deploy the student: {student}; as large as the teacher: {teacher}.{_measured(results)}"
+
+
+def _range(metric: Metric, statistics: np.ndarray) -> float:
+    """From the worst score to the best; where there is no worst, the student's own."""
+    low, high = metric.bounds
+    span = high - low
+    return span if np.isfinite(span) else abs(float(np.mean([*map(metric.of, statistics)])))
+
+
+def _told(results: Results, arm: str, model: str) -> str:
+    """`macro-F1 0.953 at 403 examples/s, 67 MB`."""
+    metric = results.metric
+    score = f"{metric.title} {results.mean(arm, metric.name):.3f}"
+    if not (cost := results.efficiency.get(model)):
+        return score
+    return f"{score} at {cost['throughput']:.0f} examples/s, {cost['megabytes']:.0f} MB"
+
+
+def _measured(results: Results) -> str:
+    """How loaded the machine was; "" where that was not noted."""
+    cores = results.environment["hardware"]["cores"]
+    told = load_told(results.efficiency, cores)
+    return f" Speeds: {told}." if told else ""
+
+
+def load_told(cost: Mapping[str, Mapping[str, float]], cores: int) -> str:
+    """The load average when speeds were measured, and whether other work stood in the way."""
+    load = cost.get("student", {}).get("load")
+    if load is None:
+        return ""
+    busy = "; a busy machine, measure again on an idle one" if load > cores + CROWDED else ""
+    return f"load average {load:.1f} on {cores} cores{busy}"
