@@ -87,8 +87,9 @@ def test_a_target_with_a_test_split_has_no_folds(
 
 
 def test_validation_speaks_for_all_folds_and_no_temperature_does(
-    ctkd: Ctkd, asked: list[str]
+    ctkd: Ctkd, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ctkd_cli.arms.record.validated_temperature", lambda *given: 2.0)
     code, _, err = ctkd("run", *asked, "target.validation_size=5")
     assert code == 0, err
     (directory,) = Path("outputs").iterdir()
@@ -97,7 +98,7 @@ def test_validation_speaks_for_all_folds_and_no_temperature_does(
     assert len(told) == FOLDS
     metrics = json.loads((directory / "metrics.json").read_text())
     assert metrics["distilled/validation_macro_f1"] == pytest.approx(sum(told) / FOLDS)
-    assert not [e for e in events if e["event"] == "temperature" and e["arm"] == "distilled"]
+    assert {e["arm"] for e in events if e["event"] == "temperature"} == {"teacher"}
 
 
 def test_groups_stay_together(tmp_path: Path) -> None:
