@@ -16,8 +16,10 @@ def flat_metrics(results: Results, verdict: Verdict) -> dict[str, float]:
     Metrics are of the test split but for `validation_...`, which are absent without one."""
     flat: dict[str, float] = {}
     for arm, seeds in results.scores.items():
-        for name in next(iter(seeds.values())):
-            flat[f"{arm}/{name}"] = results.mean(arm, name)
+        first, *others = seeds.values()
+        for name in first:
+            if all(name in scores for scores in others):  # not every seed has a temperature
+                flat[f"{arm}/{name}"] = results.mean(arm, name)
         for seed, scores in seeds.items():
             flat |= {f"{arm}/seed={seed}/{name}": value for name, value in scores.items()}
     metric = results.metric

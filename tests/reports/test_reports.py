@@ -165,6 +165,21 @@ def test_metrics_are_means_and_each_seed(directory: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("directory", [[1, 2]], indirect=True)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_temperature_that_one_seed_lacks_has_no_mean(directory: Path, seed: int) -> None:
+    """Whether it is the first seed or another that validation justified none for."""
+    event = {"stage": "evaluation", "event": "temperature", "seed": seed, "arm": "distilled"}
+    with (directory / "events.jsonl").open("a") as stream:
+        stream.write("\n" + json.dumps({**event, "value": 2.0}))
+    metrics = write_reports(directory)
+    assert metrics[f"distilled/seed={seed}/temperature"] == 2.0
+    assert f"distilled/seed={seed}/nll_scaled" in metrics
+    assert f"distilled/seed={3 - seed}/nll_scaled" not in metrics
+    assert "distilled/nll_scaled" not in metrics
+    assert "distilled/nll" in metrics
+
+
 def test_the_text_report_has_every_arm_and_no_control_characters(directory: Path) -> None:
     write_reports(directory)
     text = (directory / "report.txt").read_text()
