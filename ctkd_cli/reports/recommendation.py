@@ -39,7 +39,7 @@ def recommend(results: Results, verdict: Verdict) -> str:
     if not large:
         return f"Deploy the student: {student}.{_measured(results)}"
     rival = best_control(results, large)
-    teacher = f"{name_of(rival)}, {_told(results, rival, 'teacher')}"
+    teacher = f"{name_of(rival)} ({_told(results, rival, 'teacher')})"
     first, second = (results.statistics(arm) for arm in (rival, "distilled"))
     ahead = significance.gain(metric, first, second, results.groups())
     if ahead.low > WORTH * _range(metric, second):
