@@ -60,7 +60,7 @@ def _range(metric: Metric, statistics: np.ndarray) -> float:
 
 
 def _told(results: Results, arm: str, model: str) -> str:
-    """`macro-F1 0.953 at 403 examples/s, 67 MB`."""
+    """`accuracy 0.953 at 403 examples/s, 67 MB`."""
     metric = results.metric
     score = f"{metric.title} {results.mean(arm, metric.name):.3f}"
     if not (cost := results.efficiency.get(model)):

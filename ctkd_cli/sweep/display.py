@@ -212,7 +212,7 @@ def _left(jobs: Sequence[Sight], waiting: int) -> float | None:
 
 
 def outcome(job: Sight) -> str:
-    """`complete in 0:12: macro-F1 0.812, gain +0.020`."""
+    """`complete in 0:12: accuracy 0.812, gain +0.020`."""
     told = f"{job.status} in {clock(job.seconds)}"
     metric = job.metric
     if (score := job.metrics.get(f"distilled/{metric.name}")) is not None:
