@@ -30,10 +30,12 @@ from unittest import mock
 
 import numpy as np
 import torch
-from ctkd_cli.arms.crossing import cross
 
 from ctkd_cli.arms import sources as source_side
+from ctkd_cli.arms.bridged_knowledge import apply_bridge
+from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import target_pool
+from ctkd_cli.distillation.terms import Distillation
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.runs import console, environment
 from ctkd_cli.runs.rundir import RunDirectory
@@ -41,8 +43,6 @@ from ctkd_cli.runtime import devices
 from ctkd_cli.tasks import task
 from ctkd_cli.training import batches, cpu_kernels, vocabulary
 from ctkd_cli.training.checkpoints import Checkpoints
-from ctkd_cli.training.objective import Teaching
-from ctkd_cli.training.trainer import Lesson, fit
 
 RESULTS = Path("docs/bench_loop.jsonl")
 LONG = [
@@ -125,12 +125,14 @@ class Bench:
         self.target = task.load(self.experiment.target, 1)
         sources = source_side.load(self.experiment)
         pool = target_pool(self.target)
-        heard = source_side.hear(self.experiment, sources, pool, self.rundir)
-        voices = [voice for _, voice in heard.values()]
-        self.crossings = {
-            loss: cross(each, self.target, voices) for loss, each in self.experiments.items()
+        asked = source_side.ask_teachers(self.experiment, sources, pool, self.rundir)
+        knowledge = [said for _, said in asked.values()]
+        self.terms = {
+            loss: apply_bridge(each, self.target, knowledge).terms
+            for loss, each in self.experiments.items()
         }
-        self.room = student.Classroom.open(self.experiment, self.target)
+        self.encoded = EncodedTask.of(self.target, self.experiment.student, self.experiment.device)
+        self.train = self.encoded.splits["train"]
 
     def run(self, rounds: int, variants: Mapping[str, dict[str, Any]]) -> dict[str, object]:
         sorts: dict[str, Callable[[], float]] = {
@@ -139,7 +141,7 @@ class Bench:
             **{name: partial(self.plain, **how) for name, how in variants.items()},
             "alone": self.alone,
             "alone, whole embedding": self.whole_embedding,
-            **{f"distilled {loss}": partial(self.distilled, loss) for loss in self.crossings},
+            **{f"distilled {loss}": partial(self.distilled, loss) for loss in self.terms},
         }
         seconds: dict[str, list[float]] = {name: [] for name in sorts}
         gemm: dict[tuple[int, int, int], list[float]] = {shape: [] for shape in SHAPES}
@@ -171,13 +173,13 @@ class Bench:
 
     def plan(self) -> batches.Plan:
         rows = np.arange(len(self.target.train))
-        return batches.plan(rows, rows[:0], self.room.train.lengths, self.experiment.training, 1)
+        return batches.plan(rows, rows[:0], self.train.lengths, self.experiment.training, 1)
 
     def flops(self) -> tuple[float, float]:
         """Of the counted steps: forward and backward on real tokens; and the share of padding."""
-        config = self.room.experiment.student.build(self.target.labels).config
+        config = self.build().config
         h, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-        plan, lengths = self.plan(), self.room.train.lengths
+        plan, lengths = self.plan(), self.train.lengths
         real = lengths[plan.labelled[WARM_UP:]].astype(float)
         forward = layers * (real.sum() * (8 * h**2 + 4 * h * inner) + 4 * h * (real**2).sum())
         return 3 * forward, batches.padding_share(plan, lengths)
@@ -187,27 +189,27 @@ class Bench:
 
     def distilled(self, loss: str) -> float:
         experiment = self.experiments[loss]
-        terms = self.crossings[loss].terms
-        return self._fit(Teaching(terms, experiment.lambda_, experiment.schedule))
+        return self._fit(Distillation(self.terms[loss], experiment.lambda_, experiment.schedule))
 
     def whole_embedding(self) -> float:
         with mock.patch.object(vocabulary, "WORTH_IT", 0.0):
             return self._fit(None)
 
-    def _fit(self, teaching: Teaching | None) -> float:
-        room, experiment = self.room, self.experiment
-        model = experiment.student.build(self.target.labels)
-        lesson = Lesson(
-            self.target.settings, room.train, self.target.train.labels, room.preprocessor, teaching
-        )
+    def build(self, config: Mapping[str, Any] | None = None) -> Any:
+        settings: Any = self.experiment.student
+        changed = settings.model_copy(update={"config": {**settings.config, **(config or {})}})
+        return changed.build(self.target.labels, self.target.settings).train()
+
+    def _fit(self, distillation: Distillation | None) -> float:
+        loaded = self.encoded.load(self.build())
         self.clock.times.clear()
         with (
             tempfile.TemporaryDirectory() as scratch,
             self.rundir.stage("student", "bench") as stage,
         ):
-            fit(
-                model, lesson, experiment.training, experiment.device, 1, "bench", stage,
-                Checkpoints("bench", Path(scratch) / "checkpoints", again=True),
+            self.encoded.fit(
+                loaded, self.experiment.training, 1, "bench", stage,
+                Checkpoints("bench", Path(scratch) / "checkpoints", again=True), distillation,
             )  # fmt: skip
         return self.clock.times[-1] - self.clock.times[WARM_UP - 1]
 
@@ -217,21 +219,18 @@ class Bench:
 
     def plain(self, compiled: bool = False, config: Mapping[str, Any] | None = None) -> float:
         """The same steps as anyone would write them: batches of like length, fused AdamW."""
-        room, experiment = self.room, self.experiment
-        settings: Any = experiment.student
-        changed = settings.model_copy(update={"config": {**settings.config, **(config or {})}})
-        model = changed.build(self.target.labels).train()
+        model = self.build(config)
         step_of = torch.compile(model) if compiled else model
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-        labels = torch.from_numpy(np.array(self.target.train.labels))
+        labels = torch.from_numpy(np.array(self.target.train.labels.values, np.int64))
         for step, rows in enumerate(self.plan()):
             if step == WARM_UP:
                 began = time.perf_counter()
-            inputs = self.target.settings.collate(
-                [room.train.rows[row] for row in rows], room.preprocessor
+            batch = self.target.settings.collate(
+                [self.train.rows[row] for row in rows], self.encoded.preprocessor
             )
-            with devices.autocast(experiment.device, torch.device("cpu")):
-                logits = step_of(**inputs).logits
+            with devices.autocast(self.experiment.device, torch.device("cpu")):
+                logits = step_of(**batch.inputs).logits
             torch.nn.functional.cross_entropy(logits.float(), labels[rows]).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()

@@ -15,15 +15,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import f1_score
 
-from ctkd_cli.arms import controls, student
 from ctkd_cli.arms import sources as source_side
-from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.bridged_knowledge import apply_bridge
+from ctkd_cli.arms.controls import Controls
+from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import target_pool
+from ctkd_cli.arms.student import Arm, train_arm
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.errors import InputError
 from ctkd_cli.evaluation.significance import Interval, t_interval
@@ -89,16 +92,19 @@ def measure(pair: str, labels: int, seed: int, loss: str) -> float:
     compatibility.require(experiment, sources, target)
     rundir = RunDirectory(Path("outputs/bench_losses") / pair, console.SilentDisplay())
     pool = target_pool(target)
-    heard = source_side.hear(experiment, sources, pool, rundir)
-    crossing = cross(experiment, target, [voice for _, voice in heard.values()])
-    room = student.Classroom.open(experiment, target)
-    arm = student.Arm("distilled", **crossing.as_heard)
+    asked = source_side.ask_teachers(experiment, sources, pool, rundir)
+    bridged = apply_bridge(experiment, target, [said for _, said in asked.values()])
+    encoded = EncodedTask.of(target, experiment.student, experiment.device)
+    train = partial(train_arm, experiment, encoded, rundir)
     if loss == ALONE:
-        arm = student.Arm("alone")
+        outputs = train(Arm("alone"))
     elif loss == STILTS:
-        (arm,) = controls.of(experiment, sources, target, lambda: pool, crossing, rundir)
-    predicted = room.outcome(arm, rundir).logits.argmax(axis=1)
-    return float(f1_score(target.test.labels, predicted, average="macro"))
+        arms = Controls(experiment, sources, target, lambda: pool, bridged, rundir, train)
+        (outputs,) = arms.outputs()
+    else:
+        outputs = train(Arm("distilled", terms=bridged.terms, taught=bridged.key))
+    predicted = outputs.logits.argmax(axis=1)
+    return float(f1_score(target.test.labels.values, predicted, average="macro"))
 
 
 def overrides_of(recipe: str) -> list[str]:

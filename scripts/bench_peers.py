@@ -65,20 +65,18 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from torch.utils.data import DataLoader, RandomSampler
 
 from ctkd_cli.arms import sources as source_side
-from ctkd_cli.arms.crossing import cross
+from ctkd_cli.arms.bridged_knowledge import apply_bridge
+from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import target_pool
-from ctkd_cli.arms.student import Classroom
-from ctkd_cli.arms.teacher import listen, prepare
+from ctkd_cli.arms.teacher import extract_knowledge, load_teacher
 from ctkd_cli.cache.entries import Cache
-from ctkd_cli.distillation.terms import Voice
+from ctkd_cli.distillation.terms import Distillation
 from ctkd_cli.experiment import Experiment, of_overrides
 from ctkd_cli.runs import console, environment
 from ctkd_cli.runs.rundir import RunDirectory
 from ctkd_cli.tasks import task
 from ctkd_cli.training import batches, inference
 from ctkd_cli.training.checkpoints import Checkpoints
-from ctkd_cli.training.objective import Teaching
-from ctkd_cli.training.trainer import Lesson, fit
 
 RESULTS = Path("docs/bench_peers.jsonl")
 LABELS = "[business,entertainment,politics,sport,tech]"
@@ -122,7 +120,7 @@ def main() -> None:
             bench = Bench(overrides, Path(folder))
             line: dict[str, Any] = {
                 "texts": texts, "n": len(bench.target.train), "epochs": options.epochs,
-                "mean_length": float(bench.room.train.lengths.mean()),
+                "mean_length": float(bench.train.lengths.mean()),
                 "threads": torch.get_num_threads(), "load": os.getloadavg()[0],
                 "cpu": environment.describe()["hardware"]["cpu"],
                 **bench.run(options.seeds, options.only),
@@ -146,11 +144,14 @@ class Bench:
         self.target = replace(whole, train=whole.train.select(full))
         self.pool = target_pool(self.target)
         ((_, self.source),) = source_side.load(experiment).items()
-        self.teacher = prepare(experiment, self.source, self.rundir)
-        self.teacher_model = self.teacher.load(experiment).eval()
-        self.room = Classroom.open(experiment, self.target)
+        self.teacher = load_teacher(experiment, source_side.SINGLE, self.source, self.rundir)
+        self.teacher_model = self.teacher.load(experiment).model.eval()
+        self.experiment = experiment
+        self.encoded = EncodedTask.of(self.target, experiment.student, experiment.device)
+        self.train = self.encoded.splits["train"]
         self.steps = batches.n_steps(experiment.training, len(full))
-        experiment.target.encode(self.pool.inputs, experiment.teacher.preprocessor())  # is kept
+        preprocessor = experiment.teacher.preprocessor()
+        experiment.target.encode(self.pool.inputs, preprocessor, self.pool.digests)  # is kept
 
     def run(self, seeds: int, only: Sequence[str] | None) -> dict[str, Any]:
         contenders: dict[str, Callable[[int], tuple[float, float]]] = {
@@ -183,25 +184,21 @@ class Bench:
         model = self.student(experiment, seed)
         shutil.rmtree(Cache("knowledge").folder, ignore_errors=True)
         began = time.perf_counter()
-        teaching = None
+        distillation = None
         if not alone:
-            knowledge = listen(experiment, self.teacher, self.pool, self.rundir)
-            voice = Voice(source_side.SINGLE, self.source.labels, knowledge, "")
-            terms = cross(experiment, self.target, [voice]).terms
-            teaching = Teaching(terms, experiment.lambda_, experiment.schedule)
-        room = self.room
-        lesson = Lesson(
-            self.target.settings, room.train, self.target.train.labels, room.preprocessor, teaching
-        )
+            knowledge = extract_knowledge(experiment, self.teacher, self.pool, self.rundir)
+            terms = apply_bridge(experiment, self.target, [knowledge]).terms
+            distillation = Distillation(terms, experiment.lambda_, experiment.schedule)
+        encoded = replace(self.encoded, device=experiment.device)
         with self.rundir.stage("student", f"{seed}") as stage:
-            fit(
-                model, lesson, experiment.training, experiment.device, seed, "bench", stage,
-                Checkpoints("bench", self.folder / "checkpoints", again=True),
+            encoded.fit(
+                encoded.load(model), experiment.training, seed, "bench", stage,
+                Checkpoints("bench", self.folder / "checkpoints", again=True), distillation,
             )  # fmt: skip
         return time.perf_counter() - began, self.macro_f1(model, experiment)
 
     def plain(self, seed: int, best: bool) -> tuple[float, float]:
-        student, teacher = self.student(self.room.experiment, seed), self.teacher_model
+        student, teacher = self.student(self.experiment, seed), self.teacher_model
         loader = self.loader(seed, dynamic=best)
         silent = torch.inference_mode if best else torch.no_grad
         began = time.perf_counter()
@@ -228,7 +225,7 @@ class Bench:
     def textbrewer(self, seed: int, best: bool) -> tuple[float, float]:
         from textbrewer import DistillationConfig, GeneralDistiller, TrainingConfig
 
-        student = self.student(self.room.experiment, seed)
+        student = self.student(self.experiment, seed)
         loader = self.loader(seed, dynamic=best, labels_inside=True)
         began = time.perf_counter()
         distiller = GeneralDistiller(
@@ -258,7 +255,7 @@ class Bench:
             from torchdistill.core.distillation import DistillationBox
             from torchdistill.datasets.registry import register_collate_func
         register_collate_func(partial(self.collate, dynamic=True), key="padded")
-        student = self.student(self.room.experiment, seed)
+        student = self.student(self.experiment, seed)
         side = {
             "forward_proc": "forward_batch_only_as_kwargs",
             "forward_hook": {"output": ["classifier"]},
@@ -314,7 +311,7 @@ class Bench:
         def both(model: Any, name: str) -> SetFitModel:
             folder = self.folder / name
             model.base_model.save_pretrained(folder)
-            self.room.preprocessor.save_pretrained(folder)
+            self.encoded.preprocessor.save_pretrained(folder)
             body = models.Transformer(str(folder), max_seq_length=LONGEST)
             pooled = models.Pooling(body.get_embedding_dimension(), "mean")
             head = LogisticRegression(max_iter=1000)
@@ -326,8 +323,8 @@ class Bench:
         with quiet():
             teacher = both(self.teacher_model, "setfit_teacher")
             read = teacher.model_body.encode(list(self.source.train.inputs["text"]))
-            teacher.model_head.fit(read, self.source.train.labels)
-            student = both(self.student(self.room.experiment, seed), "setfit_student")
+            teacher.model_head.fit(read, self.source.train.labels.values)
+            student = both(self.student(self.experiment, seed), "setfit_student")
             began = time.perf_counter()
             trainer = DistillationTrainer(
                 teacher_model=teacher,
@@ -342,19 +339,19 @@ class Bench:
             trainer.train()
             seconds = time.perf_counter() - began
             predicted = student.predict(texts["test"], as_numpy=True)
-        return seconds, float(f1_score(self.target.test.labels, predicted, average="macro"))
+        return seconds, float(f1_score(self.target.test.labels.values, predicted, average="macro"))
 
     @property
     def epochs(self) -> int:
-        return int(self.room.experiment.training.epochs)
+        return int(self.experiment.training.epochs)
 
     @property
     def peak(self) -> float:
-        return self.room.experiment.training.learning_rate
+        return self.experiment.training.learning_rate
 
     def rate(self, step: int) -> float:
         """The schedule of the runs: linear, up and down."""
-        rising = round(self.room.experiment.training.warmup * self.steps)
+        rising = round(self.experiment.training.warmup * self.steps)
         return step / rising if step < rising else (self.steps - step) / (self.steps - rising)
 
     def optimiser(self, model: torch.nn.Module, fused: bool) -> torch.optim.Optimizer:
@@ -363,7 +360,7 @@ class Bench:
 
     def student(self, experiment: Experiment, seed: int) -> Any:
         transformers.set_seed(seed)
-        return experiment.student.build(self.target.labels).train()
+        return experiment.student.build(self.target.labels, self.target.settings).train()
 
     def loader(self, seed: int, dynamic: bool, labels_inside: bool = False) -> DataLoader[Any]:
         return DataLoader(
@@ -373,22 +370,21 @@ class Bench:
         )  # fmt: skip
 
     def collate(self, rows: Sequence[int], dynamic: bool, labels_inside: bool = False) -> Any:
-        encoded = [self.room.train.rows[row] for row in rows]
-        inputs = self.target.settings.collate(encoded, self.room.preprocessor)
+        encoded = [self.train.rows[row] for row in rows]
+        inputs = dict(self.target.settings.collate(encoded, self.encoded.preprocessor).inputs)
         if not dynamic:
             inputs = {
                 name: torch.nn.functional.pad(tensor, (0, LONGEST - tensor.shape[1]))
                 for name, tensor in inputs.items()
             }
-        labels = torch.from_numpy(self.target.train.labels[list(rows)])
+        labels = torch.from_numpy(self.target.train.labels.values[list(rows)].astype(np.int64))
         return {**inputs, "labels": labels} if labels_inside else (inputs, labels)
 
     def macro_f1(self, model: Any, experiment: Experiment | None = None) -> float:
-        room, test = self.room, self.target.test
-        device = (experiment or room.experiment).device
-        kind = self.target.settings
-        logits = inference.read(model, kind, room.test, room.preprocessor, device)
-        return float(f1_score(test.labels, logits.argmax(axis=1), average="macro"))
+        encoded = replace(self.encoded, device=(experiment or self.experiment).device)
+        logits = inference.read(encoded.load(model), encoded.splits["test"])
+        gold = self.target.test.labels.values
+        return float(f1_score(gold, logits.argmax(axis=1), average="macro"))
 
 
 @contextlib.contextmanager
