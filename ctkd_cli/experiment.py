@@ -30,21 +30,11 @@ from ctkd_cli.settings.validation import Refused
 from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.kinds.base import Kind
 from ctkd_cli.tasks.settings import AnyTask, TaskSettings
-from ctkd_cli.training.settings import Training
+from ctkd_cli.training.settings import StudentSettings, TeacherSettings, Training
 
 LONGEST_NAME = 80
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 TASK = (TaskSettings, Kind, Reader)  # whose keys a task's settings hold
-
-
-class TeacherSettings(Frozen):
-    """The keys that a teacher has beside its backbone's."""
-
-    seed: int = Field(0, description="the teacher's own seed, so that runs share a teacher")
-    fine_tuned: bool = Field(
-        False, description="use the model's own head as it is; its labels must match the source's"
-    )
-    training: Training = Training()
 
 
 # The parts that are composed of components, with all that their settings hold.
@@ -52,7 +42,7 @@ PARTS: Mapping[str, tuple[type[Frozen], ...]] = {
     "source": TASK,
     "target": TASK,
     "teacher": (TeacherSettings, Backbone),
-    "student": (Backbone,),
+    "student": (StudentSettings, Backbone),
     "loss": (Loss,),
     "bridge": (Bridge,),
     "schedule": (Schedule,),
@@ -69,6 +59,10 @@ class Sources(Frozen):
 
 class AnyTeacher(TeacherSettings, Backbone):
     """The static type of a teacher's settings; the class of a real one is composed."""
+
+
+class AnyStudent(StudentSettings, Backbone):
+    """The same of a student's."""
 
 
 ControlName = Literal[
@@ -95,7 +89,7 @@ class Experiment(Frozen):
     source: AnyTask | Sources
     target: AnyTask
     teacher: AnyTeacher
-    student: Backbone
+    student: AnyStudent
     loss: Loss
     bridge: Bridge
     schedule: Schedule

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
 from ctkd_cli.arms import ablation, controls, efficiency, record
+from ctkd_cli.arms.adaptation import STAGE, adapted
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import knowledge_key, target_pool
@@ -115,7 +116,7 @@ def _one_seed(
     first = rundir.is_first_seed
     if first:
         record.facts(rundir, "target", target, encoded.truncated)
-    knowledge = [said for _, said in teachers.values()]
+    knowledge = adapted(experiment, target, teachers, rundir)
     bridged = apply_bridge(experiment, target, knowledge)
     memory.release()
     record.bridge(rundir, bridged)
@@ -194,6 +195,7 @@ def _running(
     left_out = [f"student {WITHOUT}{name}" for name in sources] if len(sources) > 1 else []
     titles = [
         *(f"{stage}{name}" for name in teachers for stage in ("teacher", "knowledge")),
+        *(f"{STAGE}{name}" for name in teachers if experiment.teacher.adaptation != "none"),
         *(f"evaluation teacher{name}" for name in teachers),
         "student alone",
         "student distilled",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ctkd_cli.arms.adaptation import adapted
 from ctkd_cli.arms.bridged_knowledge import apply_bridge
 from ctkd_cli.arms.sources import ask_teachers, taught
 from ctkd_cli.arms.student import Arm
@@ -35,6 +36,6 @@ def leave_one_out(
         if experiment.fusion == "merge":
             others = {name: task for name, task in sources.items() if name != left_out}
             asked = ask_teachers(experiment, taught(experiment, others), pool(), rundir)
-            rest = [each for _, each in asked.values()]
+            rest = adapted(experiment, target, asked, rundir)
         bridged = apply_bridge(experiment, target, rest)
         yield Arm(f"{WITHOUT}{left_out}", terms=bridged.terms, taught=bridged.key)

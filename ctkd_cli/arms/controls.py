@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import transformers
 
+from ctkd_cli.arms.adaptation import adapted
 from ctkd_cli.arms.bridged_knowledge import apply_bridge, positions_of, with_probe
 from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.keys import stilts_key
@@ -91,7 +92,14 @@ class Controls:
         asked = ask_teachers(
             self.experiment, self.sources, self.pool(), self.rundir, TEACHERS[name]
         )
-        probed = [with_probe(knowledge, self.target) for _, knowledge in asked.values()]
+        heads = [with_probe(knowledge, self.target) for _, knowledge in asked.values()]
+        named = dict(zip(asked, heads, strict=True))
+        probed = adapted(
+            self.experiment,
+            self.target,
+            {name: (teacher, named[name]) for name, (teacher, _) in asked.items()},
+            self.rundir,
+        )
         others = apply_bridge(self.experiment, self.target, probed)
         return Arm(name, "control", others.terms, others.key)
 

@@ -66,14 +66,16 @@ class EncodedTask:
         stage: Stage,
         checkpoints: Checkpoints,
         distillation: Distillation | None = None,
+        pairs: bool = False,
     ) -> list[Event]:
-        """Train a model on the task in place; what was told of it. Raises as `fit` does."""
+        """Train a model on the task in place; what was told of it. pairs: as of TrainingSet. Raises
+        as `fit` does."""
         validation = None
         if "validation" in self.splits:
             validation = self.splits["validation"], self.task.validation.labels
         data = TrainingSet(
             self.splits["train"], self.task.train.labels, self.task.labels, distillation,
-            validation, self.task.train.ids,
+            validation, self.task.train.ids, pairs,
         )  # fmt: skip
         return fit(loaded, data, training, seed, arm, stage, checkpoints)
 

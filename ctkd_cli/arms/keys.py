@@ -20,7 +20,9 @@ Variant = Literal["trained", "generic", "random"]
 def teacher_key(experiment: Experiment, source: Task, variant: Variant = "trained") -> str:
     """What decides a teacher's weights: backbone, source data, its training, its seed."""
     teacher = experiment.teacher
-    training = None if teacher.fine_tuned else teacher.training.model_dump(mode="json")
+    training = None
+    if not teacher.fine_tuned:
+        training = [teacher.training.model_dump(mode="json"), teacher.wise_ft]
     return content_key(
         teacher.fingerprint(),
         source.fingerprint,

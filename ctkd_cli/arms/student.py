@@ -16,6 +16,7 @@ import numpy as np
 import transformers
 
 from ctkd_cli.arms.encoded_task import EncodedTask, logits_of, save
+from ctkd_cli.arms.weights import start_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.terms import Distillation
 from ctkd_cli.runs import environment
@@ -23,9 +24,6 @@ from ctkd_cli.runtime import devices
 from ctkd_cli.training.checkpoints import Checkpoints, trained
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.distillation.terms import Terms
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
@@ -102,20 +100,14 @@ def _make(
     if arm.label_smoothing is not None:
         training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
     loaded = target.load(model)
+    if student.head_start == "regression":
+        start_head(loaded, target, seed)
     events = target.fit(loaded, training, seed, arm.name, stage, checkpoints, distillation)
     text = json.dumps([{**event, "arm": arm.name} for event in events])
     (folder / "events.json").write_text(text, encoding="utf-8")
     target.write_logits(loaded, folder)
     if keep_model:
         save(loaded, folder / "model")
-
-
-def take_body(student: Backbone, model: PreTrainedModel, other: PreTrainedModel) -> None:
-    """Copy all weights but those of the head."""
-    head = student.head(model)
-    name = next(name for name, module in model.named_modules() if module is head)
-    body = {k: v for k, v in other.state_dict().items() if not k.startswith(f"{name}.")}
-    model.load_state_dict(body, strict=False)
 
 
 def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) -> str:
@@ -131,5 +123,5 @@ def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) ->
         target.fingerprint,
         [training.model_dump(mode="json"), experiment.seed, devices.precision(experiment.device)],
         taught and [taught, experiment.lambda_, schedule, experiment.on_conflict],
-        [arm.label_smoothing, arm.start and arm.start.parent.name, keep_model],
+        [arm.label_smoothing, arm.start and arm.start.parent.name, student.head_start, keep_model],
     )

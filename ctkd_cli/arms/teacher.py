@@ -13,6 +13,7 @@ import transformers
 
 from ctkd_cli.arms.encoded_task import EncodedTask, logits_of, save
 from ctkd_cli.arms.keys import Variant, knowledge_key, teacher_key
+from ctkd_cli.arms.weights import average, body
 from ctkd_cli.cache.entries import Cache, ailment
 from ctkd_cli.distillation import knowledge
 from ctkd_cli.distillation.knowledge import Head, Knowledge
@@ -151,7 +152,9 @@ def _make(
     build = settings.build_fine_tuned if as_it_is else settings.build
     loaded = encoded.load(build(source.labels, source.settings))
     if not settings.fine_tuned and variant == "trained":
+        before = {name: held.clone() for name, held in body(settings, loaded.model).items()}
         encoded.fit(loaded, settings.training, settings.seed, arm, stage, checkpoints)
+        average(settings, loaded.model, before, settings.wise_ft)
     encoded.write_logits(loaded, folder)
     save(loaded, folder / "model")
 

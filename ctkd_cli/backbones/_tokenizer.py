@@ -22,6 +22,7 @@ def load(folder: Path) -> Any:
 def positions(config: Any) -> int | None:
     """The tokens that a model of this configuration has positions for; None where it counts
     them otherwise (relative positions, rotations). Builds the model without its numbers."""
+    config = getattr(config, "body_config", config)
     with torch.device("meta"):
         model = transformers.AutoModel.from_config(config, trust_remote_code=False)
     embedded = [

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from ctkd_cli.backbones import _layers, _tokenizer, _weights
+from ctkd_cli.backbones import _config_changes, _layers, _mean_pooling, _tokenizer, _weights
 from ctkd_cli.backbones.base import Backbone, ModelSize
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runtime.lazy import torch, transformers
@@ -37,6 +36,11 @@ class Huggingface(Backbone):
     revision: str = Field("main", description="branch, tag or commit of a hub id")
     layers: Annotated[int, Field(ge=1)] | tuple[Index, ...] | None = Field(
         None, description="layers kept: a list of indices, or how many, evenly spread"
+    )
+    pooling: Literal["head", "mean"] = Field(
+        "head",
+        description="what the head reads of a text: as the model's own class has it (its first or "
+        "last token, mostly), or the mean of its last hidden states",
     )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: only the architecture and the tokenizer are used"
@@ -166,7 +170,8 @@ class Huggingface(Backbone):
         self.require_head(labels)
         config = self._config()
         own = self._head_labels(config)
-        model = self._load(config, kind)
+        own_head = self.model_copy(update={"pooling": "head"})
+        model = own_head._load(config, kind)
         head = final_linear(model)
         order = torch.tensor([own.index(label) for label in labels])
         with torch.no_grad():
@@ -182,6 +187,8 @@ class Huggingface(Backbone):
         return self.model_copy(update={"weights": "random"})
 
     def load_trained(self, folder: Path) -> PreTrainedModel:
+        if _weights.read_config(folder, "")["model_type"] == _mean_pooling.MODEL_TYPE:
+            return _mean_pooling.load(folder)
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         own = getattr(transformers, config.architectures[0])
         assert issubclass(own, transformers.PreTrainedModel)
@@ -221,8 +228,8 @@ class Huggingface(Backbone):
         return hashlib.sha256((files + json.dumps(settings, sort_keys=True)).encode()).hexdigest()
 
     def size(self) -> ModelSize:
-        config = {**_weights.read_config(self.folder, f"{self.role}.model"), **self.config}
-
+        config = _weights.read_config(self.folder, f"{self.role}.model")
+        config = {**config, **config.get("body", {}), **self.config}
         if self.layers is None:
             return _layers.size(config, _layers.stacks(config))
         self._require_cuttable(_layers.why_uncut(config))
@@ -247,7 +254,7 @@ class Huggingface(Backbone):
 
     def _bare_config(self) -> Any:
         config = copy.deepcopy(self._own_config)
-        self._change(config)
+        _config_changes.apply(config, self.config, self.role, self.folder, self.weights)
         config.problem_type = "single_label_classification"
         for leftover in {"task_specific_params", "finetuning_task"} & vars(config).keys():
             setattr(config, leftover, None)
@@ -256,63 +263,47 @@ class Huggingface(Backbone):
     @cached_property
     def _own_config(self) -> Any:
         """config.json as it lies there."""
+        own = _weights.read_config(self.folder, f"{self.role}.model")
+        if own.get("model_type") == _mean_pooling.MODEL_TYPE:
+            _mean_pooling.register()
         try:
             return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code
             where = f"{self.role}.model"
             raise _weights.unreadable("config.json", where, self.folder, error) from None
 
-    def _change(self, config: Any) -> None:
-        """Set what `config` asks for. Raises InputError for changes that the model does not know,
-        its weights do not allow (only dropout has no part in what they mean) or transformers
-        refuses, all of them."""
-        known = [*(key for key in config.to_dict() if key[0] != "_"), *config.attribute_map]
-        problems = [
-            Problem(
-                "no such key in this model's config.json",
-                where=f"{self.role}.config.{key}", got=key, nearest=nearest(key, known),
-                remedy=f"see {self.folder / 'config.json'}",
-            )
-            for key in self.config
-            if key not in known
-        ]  # fmt: skip
-        fixed = {k: v for k, v in self.config.items() if k in known and not DROPOUT.search(k)}
-        if fixed and self.weights == "pretrained":
-            problems.append(
-                Problem(
-                    "the architecture of pretrained weights cannot be changed",
-                    where=f"{self.role}.config",
-                    got=str(fixed),
-                    allowed=", ".join(filter(DROPOUT.search, known)) or "nothing, for this model",
-                    remedy="weights=random, or layers=[...] to keep some layers",
-                )
-            )
-        wrong = (self._wrong(config, k, v) for k, v in self.config.items() if k in known)
-        problems += filter(None, wrong)
-        if problems:
-            raise InputError(*problems)
-
-    def _wrong(self, config: Any, key: str, value: Any) -> Problem | None:
-        """Set it; what is wrong with a value that transformers refuses, or would fail on later."""
-        problem = Problem("no such value", where=f"{self.role}.config.{key}", got=repr(value))
-        if DROPOUT.search(key) and not (type(value) in (int, float) and 0 <= value < 1):
-            return replace(problem, allowed="a number, 0 <= value < 1")
-        try:
-            setattr(config, key, value)
-        except Exception as error:
-            last = str(error).strip().splitlines()[-1:]
-            return replace(problem, allowed=" ".join(last))
-        return None
-
     def _load(self, config: Any, kind: Kind, **options: Any) -> Any:
-        auto = getattr(transformers, kind.architecture)
+        reads_mean = self._reads_mean(config, kind)
+        auto = transformers.AutoModel if reads_mean else getattr(transformers, kind.architecture)
         if self.weights == "random":
-            return auto.from_config(config, trust_remote_code=False)
-        _weights.require_weights(self.folder, f"{self.role}.model", allow_pickle=self.allow_pickle)
-        return auto.from_pretrained(
-            self.folder, config=config, dtype=torch.float32, trust_remote_code=False,
-            use_safetensors=None if self.allow_pickle else True, **options,
-        )  # fmt: skip
+            found = auto.from_config(config, trust_remote_code=False)
+        else:
+            where = f"{self.role}.model"
+            _weights.require_weights(self.folder, where, allow_pickle=self.allow_pickle)
+            found = auto.from_pretrained(
+                self.folder, config=config, dtype=torch.float32, trust_remote_code=False,
+                use_safetensors=None if self.allow_pickle else True, **options,
+            )  # fmt: skip
+        if not reads_mean:
+            return found
+        model, *told = found if isinstance(found, tuple) else (found,)
+        model = _mean_pooling.classifier(model)
+        return (model, *told) if told else model
+
+    def _reads_mean(self, config: Any, kind: Kind) -> bool:
+        """Whether a new head is put on the mean of the hidden states: of models that answer once
+        for each text, and have not got such a head already."""
+        if self.pooling != "mean" or kind.architecture != "AutoModelForSequenceClassification":
+            return False
+        if config.is_encoder_decoder:
+            raise InputError(
+                Problem(
+                    "a model with a decoder has no hidden states of its own to take the mean of",
+                    where=f"{self.role}.pooling", got="mean", allowed="head",
+                    remedy=f"{self.role}.pooling=head",
+                )
+            )  # fmt: skip
+        return bool(config.model_type != _mean_pooling.MODEL_TYPE)
 
     def _cut(self, model: PreTrainedModel) -> PreTrainedModel:
         if self.layers is not None:

@@ -33,7 +33,8 @@ class Knowledge:
     [S, d_T] float32; None, and so is head, for a teacher that has none. offsets: [N + 1], input i
     has the positions offsets[i] to offsets[i + 1]; numbers: [S], which place of its input each of
     them is; both None where each input has one. teacher: the name of its source; labels: its own;
-    key: of what decided its words.
+    key: of what decided its words. adapted: whether the features have learnt from the labels of
+    labelled examples.
     """
 
     ids: Ids
@@ -45,6 +46,7 @@ class Knowledge:
     teacher: str = ""
     labels: tuple[str, ...] = ()
     key: str = ""
+    adapted: bool = False
 
     def rows(self, inputs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Where the store has some positions, [n]; -1 where the teacher has none. inputs: [n], rows

@@ -77,3 +77,17 @@ def linear_probe(
         )
 
     return fit
+
+
+def few_labels_probe(
+    features: np.ndarray, gold: np.ndarray, n_labels: int, strength: float = STRENGTH
+) -> LinearProbe:
+    """A probe where only labelled rows are known: one scale for all features, since a handful of
+    rows say little of each one's own. features: [n, d], gold: [n]."""
+    from sklearn.linear_model import LogisticRegression
+
+    features = features.astype(np.float64)
+    mean = features.mean(axis=0)
+    scale = np.full(features.shape[1], max(float((features - mean).std()), 1e-12))
+    found = LogisticRegression(C=strength, max_iter=1000).fit((features - mean) / scale, gold)
+    return LinearProbe(found.coef_, found.intercept_, mean, scale, found.classes_, n_labels)

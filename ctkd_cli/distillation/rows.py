@@ -36,6 +36,27 @@ class Centred:
 
 
 @dataclass(frozen=True)
+class Picked:
+    """Some rows of an array, in an order of their own. at: [n], which."""
+
+    stored: Rows
+    at: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.at), *self.stored.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        return np.asarray(self.stored[self.at[rows]])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+@dataclass(frozen=True)
 class Largest:
     """Log-probabilities [S, K] of which each row's k largest are kept. labels: [S, k], whose they
     are; values: [S, k]. What they leave of the mass is the others' in equal parts."""

@@ -17,7 +17,7 @@ from scipy.special import softmax
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.distillation.bridges._by_type import ByType
 from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
-from ctkd_cli.distillation.folds import FOLDS, CrossFitted, Fit, cross_fitted, deal_examples
+from ctkd_cli.distillation.folds import FOLDS, NONE, CrossFitted, Fit, cross_fitted, deal_examples
 from ctkd_cli.distillation.knowledge import Knowledge
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
@@ -114,6 +114,10 @@ class Signals:
             np.where(there, mass, 0).astype(np.float32),
             there,
         )
+
+    def labelled(self, examples: np.ndarray) -> np.ndarray:
+        """Which examples have labels, [S] bool."""
+        return np.asarray(self.fold[examples] != NONE)
 
     def _mapped(
         self, probabilities: np.ndarray, examples: np.ndarray, numbers: np.ndarray

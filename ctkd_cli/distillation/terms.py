@@ -59,20 +59,23 @@ class Terms:
         weights = self.weighting.at([each.logits for each in heard])
         found = []
         for term in self.terms:
-            said = heard[term.teacher]
+            said, signals = heard[term.teacher], self.signals[term.teacher]
             features = said.features
             if features is None:
                 features = np.empty((len(examples), 0), np.float32)
             targets = np.full(said.mapped.shape, 1 / said.mapped.shape[1], np.float32)
             if term.targets is not None:
                 targets = term.targets(features.astype(np.float64), said.examples)
+            there = said.there
+            if signals.knowledge.adapted and "features" in term.loss.needs:
+                there = there & ~signals.labelled(said.examples)
             arrays = {
                 "logits": said.logits,
                 "features": features,
                 "mapped": said.mapped,
                 "mass": said.mass,
                 "targets": targets,
-                "weight": np.where(said.there, term.share * weights[term.teacher], 0.0),
+                "weight": np.where(there, term.share * weights[term.teacher], 0.0),
             }
             found.append(
                 {

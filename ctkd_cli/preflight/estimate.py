@@ -55,9 +55,9 @@ def estimate(
     training, lessons = experiment.training, experiment.teacher.training
 
     def train(size: ModelSize, task: Task, budget: Training, batch: int) -> float:
-        n_inputs = len(task.train)
+        n_inputs, known = len(task.train), len(task.labelled)
         flops = TRAINING_COST * size.flops_per_unit * _units(task) * min(batch, n_inputs)
-        return n_steps(budget, n_inputs) * (flops / rate + STEP_OVERHEAD)
+        return n_steps(budget, known, n_inputs - known) * (flops / rate + STEP_OVERHEAD)
 
     alone_batch = labelled_per_batch(training, n_labelled, n_target - n_labelled)
     alone = train(student, target, training, alone_batch)

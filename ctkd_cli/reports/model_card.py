@@ -75,7 +75,7 @@ def render(results: Results, verdict: Verdict, advice: str) -> str:
             "",
             "## Use",
             "",
-            kind.usage(),
+            kind.usage(own_code=any((results.directory / "student").glob("*.py"))),
             "",
             "It was made for inputs like those of its target task, and measured on them only.",
             "",

@@ -17,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ctkd_cli.training.settings import Training
 
+PASSES, FEWEST = 10, 100  # over the labelled examples, and steps, of steps=auto
 WINDOW = 50  # batches among which examples of like length are grouped
 
 
@@ -51,7 +52,7 @@ def plan(
     labelled, unlabelled: rows of the split. lengths: size of each row of the split. The budget is
     the same whatever is left out of the plan later.
     """
-    steps = n_steps(training, len(labelled) + len(unlabelled))
+    steps = n_steps(training, len(labelled), len(unlabelled))
     n_labelled = labelled_per_batch(training, len(labelled), len(unlabelled))
     n_unlabelled = min(training.batch_size - n_labelled, len(unlabelled))
     known = _stream(labelled, lengths, steps, n_labelled, np.random.default_rng([seed, 3]))
@@ -66,10 +67,14 @@ def padding_share(plan: Plan, lengths: np.ndarray) -> float:
     return float(1 - each.sum() / (each.max(axis=1).sum() * rows.shape[1]))
 
 
-def n_steps(training: Training, n_inputs: int) -> int:
-    """Optimiser steps of a budget."""
+def n_steps(training: Training, n_labelled: int, n_unlabelled: int = 0) -> int:
+    """Optimiser steps of a budget: the same for every arm, whether it reads unlabelled inputs."""
+    if training.steps == "auto":
+        passes = PASSES * n_labelled / labelled_per_batch(training, n_labelled, n_unlabelled)
+        return min(max(math.ceil(passes), FEWEST), training.max_steps)
     if training.steps is not None:
         return training.steps
+    n_inputs = n_labelled + n_unlabelled
     return max(1, math.ceil(training.epochs * n_inputs / min(training.batch_size, n_inputs)))
 
 

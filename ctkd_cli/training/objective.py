@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ctkd_cli.distillation.losses.base import Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.runtime import parallel
 from ctkd_cli.tasks.kinds.base import Batch
+from ctkd_cli.training.contrastive import pair_loss
 
 if TYPE_CHECKING:
     from ctkd_cli.distillation.terms import Distillation, OnConflict, Term
@@ -22,12 +23,16 @@ class Objective(nn.Module):
     which do not."""
 
     def __init__(
-        self, loaded: LoadedModel, distillation: Distillation | None, label_smoothing: float
+        self,
+        loaded: LoadedModel,
+        distillation: Distillation | None,
+        label_smoothing: float,
+        pairs: bool = False,
     ) -> None:
         super().__init__()
         self.model = loaded.model
         self.backbone, self.kind = loaded.backbone, loaded.kind
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.pairs = label_smoothing, pairs
         self.on_conflict: OnConflict = distillation.on_conflict if distillation else "keep"
         self.names: list[str] = []
         self.parts = nn.ModuleList()
@@ -64,6 +69,9 @@ class Objective(nn.Module):
         assert own.features is not None, "a student has features"
         bounds = parallel.shares(counts, len(labels) if counts is None else len(counts))
         logits, features = (parallel.whole(part, bounds) for part in (own.logits, own.features))
+        if self.pairs:
+            loss = pair_loss(features, labels)
+            return {"loss": loss, "pairs": loss}
         ce = self.kind.loss(logits, labels, self.label_smoothing)
         if teacher is None or not self.parts:
             return {"loss": ce, "ce": ce}

@@ -12,7 +12,12 @@ from ctkd_cli.settings.component import Frozen, Positive
 class Training(Frozen):
     """How a model is trained. The budget is `steps`, or `epochs` over the inputs."""
 
-    steps: Positive | None = Field(None, description="optimiser steps; wins over epochs")
+    steps: Positive | Literal["auto"] | None = Field(
+        None,
+        description="optimiser steps; auto: ten passes over the labelled examples, 100 steps at "
+        "least and max_steps at most; wins over epochs",
+    )
+    max_steps: Positive = Field(500, description="the most that steps=auto takes")
     epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="passes over the train inputs")
     batch_size: Positive = Field(32, description="inputs per step, labelled and unlabelled")
     labelled_per_batch: Positive | None = Field(
@@ -41,3 +46,32 @@ class Training(Frozen):
     def overruled(self) -> dict[str, str]:
         """The settings that are not used, with the reason."""
         return {"epochs": "not used: steps is set, and wins"} if self.steps is not None else {}
+
+
+class TeacherSettings(Frozen):
+    """The keys that a teacher has beside its backbone's."""
+
+    seed: int = Field(0, description="the teacher's own seed, so that runs share a teacher")
+    fine_tuned: bool = Field(
+        False, description="use the model's own head as it is; its labels must match the source's"
+    )
+    wise_ft: Annotated[float, Field(ge=0, le=1)] = Field(
+        1.0,
+        description="share of the fine-tuned weights; the rest is what they were before (WiSE-FT)",
+    )
+    adaptation: Literal["none", "contrastive"] = Field(
+        "none",
+        description="what the teacher's features learn from the labelled target examples before "
+        "they are read: contrastive, that examples of one label are alike (as SetFit does it)",
+    )
+    training: Training = Training()
+
+
+class StudentSettings(Frozen):
+    """The keys that a student has beside its backbone's."""
+
+    head_start: Literal["random", "regression"] = Field(
+        "regression",
+        description="the head's first weights: random, or a logistic regression of the labelled "
+        "examples on what the untrained body makes of them (LP-FT)",
+    )

@@ -21,6 +21,7 @@ from ctkd_cli.evaluation.metrics import on_validation
 from ctkd_cli.runs.tracking import PROJECT
 from ctkd_cli.runtime import devices, interruption, memory, parallel
 from ctkd_cli.training import batches, cpu_kernels, inference
+from ctkd_cli.training.contrastive import plan_of_pairs
 from ctkd_cli.training.inference import LoadedModel, positions_of
 from ctkd_cli.training.objective import Objective
 from ctkd_cli.training.vocabulary import restricted
@@ -46,7 +47,8 @@ LOGGED = 50  # how many points of a training's curve are kept
 class TrainingSet:
     """What a model learns from: N examples as it reads them, their labels, and what it is taught
     beside them. names: of the labels. validation: to select weights on. ids: of the N examples, to
-    tell which ones training broke on."""
+    tell which ones training broke on. pairs: whether features learn from pairs of labelled
+    examples, in place of the classifier from single ones."""
 
     encoded: Encoded
     labels: Labels
@@ -54,6 +56,7 @@ class TrainingSet:
     distillation: Distillation | None = None
     validation: tuple[Encoded, Labels] | None = None
     ids: Sequence[str] = ()
+    pairs: bool = False
 
     def tokens(self, loaded: LoadedModel) -> np.ndarray | None:
         """The ids that the model will read while it learns; None where inputs are no tokens."""
@@ -80,10 +83,16 @@ def fit(
     model, device = loaded.model, loaded.device
     known = data.labels.labelled
     labelled, unlabelled = np.flatnonzero(known), np.flatnonzero(~known)
-    plan = batches.plan(labelled, unlabelled, data.encoded.lengths, training, seed)
+    if data.pairs:
+        gold, steps = data.labels.values[labelled], batches.n_steps(training, len(known))
+        plan = plan_of_pairs(gold, labelled, steps, training.batch_size, seed)
+    else:
+        plan = batches.plan(labelled, unlabelled, data.encoded.lengths, training, seed)
     if data.distillation is None:
         plan = plan.labelled_only()
-    objective: nn.Module = Objective(loaded, data.distillation, training.label_smoothing)
+    objective: nn.Module = Objective(
+        loaded, data.distillation, training.label_smoothing, data.pairs
+    )
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
     metric = loaded.kind.metric(data.names)

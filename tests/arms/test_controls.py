@@ -15,7 +15,7 @@ import torch
 import yaml
 from teachers import LABELS, bridged, knowledge, terms_of
 
-from ctkd_cli.arms.student import take_body
+from ctkd_cli.arms.weights import take_body
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.distillation.bridges.leep import Leep

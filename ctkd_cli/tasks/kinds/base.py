@@ -16,6 +16,7 @@ from ctkd_cli.runtime.lazy import pa, pc, special, torch
 from ctkd_cli.settings.component import Component
 from ctkd_cli.tasks.kinds._new_inputs import Asked, NewInputs
 from ctkd_cli.tasks.metric import MACRO_F1, Metric, class_counts
+from ctkd_cli.tasks.positions import spread
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,6 +48,14 @@ class Encoded:
     truncated: int = 0
     offsets: np.ndarray | None = None
     numbers: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray) -> Encoded:
+        """Some of its examples, their inputs in memory."""
+        held, lengths = [self.rows[row] for row in rows], self.lengths[rows]
+        if self.offsets is None or self.numbers is None:
+            return Encoded(held, lengths)
+        places, offsets = spread(self.offsets, rows)
+        return Encoded(held, lengths, offsets=offsets, numbers=np.asarray(self.numbers[places]))
 
 
 @dataclass(frozen=True)
@@ -204,9 +213,10 @@ class Kind(Component):
         each = {name[2:-1]: p for name, p in answer.items() if name != "predicted"}
         return {**told, "probabilities": each}
 
-    def usage(self) -> str:
+    def usage(self, own_code: bool = False) -> str:
         """How a trained model's folder is used where there is no ctkd, for its card; in Markdown.
-        Code there answers as `ctkd predict` does: a test runs it."""
+        Code there answers as `ctkd predict` does: a test runs it. own_code: whether the model's
+        code lies in the folder, since transformers has none for it."""
         return "`ctkd predict RUN FILE` labels new inputs."
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:

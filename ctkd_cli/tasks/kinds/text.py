@@ -31,11 +31,16 @@ TOKENS_PER_WORD = 1.3  # English word pieces; close enough for an estimate
 USAGE = """```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="path/to/student", truncation=True, top_k=None)
+classify = pipeline(
+    "text-classification", model="path/to/student", truncation=True, top_k=None{}
+)
 print(classify({}))
 ```
 
 `truncation=True` cuts long texts where the student was trained to have them cut."""
+TRUSTED = ", trust_remote_code=True"
+OWN_CODE = """`trust_remote_code=True` runs the one Python file of this folder, a few lines that
+take the mean of the hidden states; `student.pooling=head` makes a student that needs none."""
 
 
 class Text(Kind):
@@ -111,9 +116,11 @@ class Text(Kind):
             tokens, truncated = Ragged.join([piece for piece, _ in found]), sum(n for _, n in found)
         return Encoded(tokens, tokens.lengths, truncated)
 
-    def usage(self) -> str:
+    def usage(self, own_code: bool = False) -> str:
         inputs = '{"text": "...", "text_pair": "..."}' if self.text_pair else '"..."'
-        return USAGE.format(inputs)
+        if own_code:
+            return f"{USAGE.format(TRUSTED, inputs)} {OWN_CODE}"
+        return USAGE.format("", inputs)
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:
         known = preprocessor.model_max_length

@@ -212,7 +212,7 @@ class Words(Kind):
             tokens = Ragged.join(list(pieces))
         return Encoded(tokens, tokens.lengths, 0, *_positions(tokens))
 
-    def usage(self) -> str:
+    def usage(self, own_code: bool = False) -> str:
         return USAGE.format(self.stride)
 
     def save_preprocessor(self, preprocessor: Any, folder: Path) -> None:

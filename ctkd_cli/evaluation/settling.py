@@ -1,0 +1,24 @@
+"""Whether a training had learnt what it could from its labels when it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+
+import numpy as np
+
+LEARNT = 0.1  # of ln K: cross-entropy below it has nothing left to fall
+STILL_FALLING = 0.05  # of all that was learnt, in the last fifth of the steps
+FIFTHS = 5
+
+
+def has_settled(cross_entropy: Sequence[float], n_labels: int) -> bool:
+    """A fixed rule on the training's own loss, the same for every arm: it has when little is left,
+    or when its last fifth brought less than a twentieth of what the whole did. cross_entropy: at
+    steps spread over the training; of fewer than ten nothing is said."""
+    if len(cross_entropy) < 2 * FIFTHS:
+        return True
+    fifths = [float(np.mean(part)) for part in np.array_split(np.asarray(cross_entropy), FIFTHS)]
+    if fifths[-1] <= LEARNT * log(n_labels):
+        return True
+    return fifths[-2] - fifths[-1] <= STILL_FALLING * max(fifths[0] - fifths[-1], 0.0)
