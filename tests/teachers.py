@@ -60,8 +60,8 @@ def targets_of(
     n = len(features)
     said = Knowledge(Ids.counted("example", n), np.zeros((n, n_labels), np.float32), features)
     joined = Joined.of(said, said.ids, Labels(gold))
-    fit = loss.soft_targets(joined, n_labels)
-    if fit is None:
+    fits = loss.soft_targets(joined, n_labels)
+    if not fits:
         return None
-    judges = joined.judged_by(fit)
+    judges = joined.judged_by(*fits)
     return judges(features.astype(np.float64), np.arange(n))

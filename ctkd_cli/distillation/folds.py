@@ -89,3 +89,30 @@ def cross_fitted(
         else:
             judges.append(fit(features[rest], gold[rest]))
     return CrossFitted(judges, fold)
+
+
+def best_cross_fitted(
+    fits: Sequence[Fit],
+    features: np.ndarray,
+    gold: np.ndarray,
+    examples: np.ndarray,
+    labels: Labels,
+) -> CrossFitted:
+    """Of several fits the one whose judges give labelled positions the largest log-likelihood, each
+    position by a judge that left it out; the first where there is no such judge. Takes what
+    cross_fitted does."""
+    found = [cross_fitted(fit, features, gold, examples, labels) for fit in fits]
+    if len(found) == 1:
+        return found[0]
+    whole = found[0].judges[NONE]
+    left_out = np.array([judge is not whole for judge in found[0].judges])
+    honest = left_out[found[0].fold[examples]]
+    if not honest.any():
+        return found[0]
+
+    def likelihood(judges: CrossFitted) -> float:
+        judged = judges(features[honest], examples[honest])
+        mine = judged[np.arange(len(judged)), gold[honest]]
+        return float(np.log(np.maximum(mine, 1e-12)).mean())
+
+    return max(found, key=likelihood)

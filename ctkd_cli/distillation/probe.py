@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ctkd_cli.runtime.lazy import special
 
 STRENGTH = 0.1  # inverse regularisation, scikit-learn's C
+STRENGTHS = (STRENGTH, 0.01, 1.0, 10.0)  # to choose from
 
 Pieces = Iterable[np.ndarray]  # some rows of all features at a time, [n, d] float64
 
@@ -57,10 +59,16 @@ class LinearProbe:
         return whole
 
 
-def linear_probe(
-    pieces: Pieces, n_labels: int, strength: float = STRENGTH
-) -> Callable[[np.ndarray, np.ndarray], LinearProbe]:
-    """How a linear probe is fitted: scikit-learn's logistic regression on standardised features.
+FitProbe = Callable[[np.ndarray, np.ndarray], LinearProbe]
+
+
+def linear_probe(pieces: Pieces, n_labels: int, strength: float = STRENGTH) -> FitProbe:
+    """The same of one strength."""
+    return linear_probes(pieces, n_labels, [strength])[0]
+
+
+def linear_probes(pieces: Pieces, n_labels: int, strengths: Sequence[float]) -> list[FitProbe]:
+    """How linear probes are fitted: scikit-learn's logistic regression on standardised features.
     pieces: all features, which decide the scales; they need no labels."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -69,14 +77,14 @@ def linear_probe(
     for piece in pieces:
         scaler.partial_fit(piece)
 
-    def fit(features: np.ndarray, gold: np.ndarray) -> LinearProbe:
+    def fit(strength: float, features: np.ndarray, gold: np.ndarray) -> LinearProbe:
         standard = scaler.transform(features.astype(np.float64))
         found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold)
         return LinearProbe(
             found.coef_, found.intercept_, scaler.mean_, scaler.scale_, found.classes_, n_labels
         )
 
-    return fit
+    return [partial(fit, strength) for strength in strengths]
 
 
 def few_labels_probe(

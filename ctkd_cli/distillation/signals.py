@@ -17,7 +17,14 @@ from scipy.special import softmax
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.distillation.bridges._by_type import ByType
 from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
-from ctkd_cli.distillation.folds import FOLDS, NONE, CrossFitted, Fit, cross_fitted, deal_examples
+from ctkd_cli.distillation.folds import (
+    FOLDS,
+    NONE,
+    CrossFitted,
+    Fit,
+    best_cross_fitted,
+    deal_examples,
+)
 from ctkd_cli.distillation.knowledge import Knowledge
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
@@ -52,11 +59,13 @@ class Joined:
         for rows in self.knowledge.pieces(self.at):
             yield np.asarray(self.knowledge.features[rows], np.float64)
 
-    def judged_by(self, fit: Fit) -> CrossFitted:
-        """Judges of features, fitted on the labelled positions without an example's own fold."""
+    def judged_by(self, *fits: Fit) -> CrossFitted:
+        """Judges of features, fitted on the labelled positions without an example's own fold: the
+        best of these fits, or the first where features know the labels already."""
         examples, rows, gold = self.known
         features = np.asarray(self.knowledge.features[rows], np.float64)
-        return cross_fitted(fit, features, gold, examples, self.labels)
+        some = fits[:1] if self.knowledge.adapted else fits
+        return best_cross_fitted(some, features, gold, examples, self.labels)
 
 
 @dataclass(frozen=True)
@@ -151,8 +160,8 @@ class Signals:
 
     def targets(self, loss: Loss) -> CrossFitted | None:
         """What a loss makes of the features and the labels, if anything."""
-        fit = loss.soft_targets(self.joined, len(self.label_map.target_labels))
-        return None if fit is None else self.joined.judged_by(fit)
+        fits = loss.soft_targets(self.joined, len(self.label_map.target_labels))
+        return self.joined.judged_by(*fits) if fits else None
 
 
 def through_bridge(

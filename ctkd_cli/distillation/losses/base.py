@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -91,13 +92,14 @@ class Loss(Component):
         """Trainable parts of the loss: they join the student's optimiser and checkpoints."""
         return None
 
-    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
+    def soft_targets(self, features: Pieces, n_labels: int) -> Sequence[Fit]:
         """How the loss makes soft target labels of a teacher's features: a function of the features
         [n, d_T] and the labels [n] of labelled positions that returns a judge of features,
         [m, d_T] -> [m, n_labels]. Fits leave folds out, so that no position is judged by its own
         label; a batch finds what its judges say in `TeacherOutputs.targets`. features: those of all
-        inputs, some rows at a time. None for losses that need none."""
-        return None
+        inputs, some rows at a time. Of several the one serves that judges best what it has left
+        out, the first where that cannot be told. None of them for losses that need none."""
+        return ()
 
     @abstractmethod
     def __call__(

@@ -11,6 +11,8 @@ from ctkd_cli.distillation.probe import Pieces
 from ctkd_cli.runtime.lazy import special
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from ctkd_cli.distillation.folds import Fit, Judge
@@ -35,7 +37,7 @@ class CenterKl(Loss):
     )
     sharpness: float = Field(1.0, gt=0, description="nearness is multiplied with it")
 
-    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
+    def soft_targets(self, features: Pieces, n_labels: int) -> Sequence[Fit]:
         # About their mean: features of a fine-tuned encoder share a large common direction.
         near = MEASURES[self.measure]
         n = sum(map(len, features))
@@ -56,7 +58,7 @@ class CenterKl(Loss):
 
             return judge
 
-        return fit
+        return [fit]
 
     def __call__(
         self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ctkd_cli.distillation.losses.base import Loss, StudentOutputs, TeacherOutputs
 from ctkd_cli.distillation.losses.mapped_kl import kl_to_targets
-from ctkd_cli.distillation.probe import STRENGTH, linear_probe
+from ctkd_cli.distillation.probe import STRENGTHS, linear_probes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,10 +28,15 @@ class ProbeKl(Loss):
     choose_when: ClassVar[str] = "labels differ in any way; the default"
 
     temperature: float = Field(1.0, gt=0)
-    strength: float = Field(STRENGTH, gt=0, description="inverse regularisation, scikit-learn's C")
+    strength: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        "auto",
+        description="inverse regularisation, scikit-learn's C; auto: the best of some by "
+        "cross-validated log-likelihood",
+    )
 
-    def soft_targets(self, features: Pieces, n_labels: int) -> Fit | None:
-        return linear_probe(features, n_labels, self.strength)
+    def soft_targets(self, features: Pieces, n_labels: int) -> Sequence[Fit]:
+        strengths = STRENGTHS if self.strength == "auto" else (self.strength,)
+        return linear_probes(features, n_labels, strengths)
 
     def __call__(
         self, student: StudentOutputs, teacher: TeacherOutputs, projector: nn.Module | None

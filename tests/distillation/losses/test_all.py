@@ -10,11 +10,13 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from teachers import targets_of
 
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.distillation import knowledge
-from ctkd_cli.distillation.folds import cross_fitted
+from ctkd_cli.distillation.folds import best_cross_fitted, cross_fitted, deal
 from ctkd_cli.distillation.losses.base import Loss, Sizes, StudentOutputs, TeacherOutputs
 from ctkd_cli.distillation.losses.center_kl import CenterKl, centres, closeness, cosines
 from ctkd_cli.distillation.losses.cka import linear_cka
@@ -32,7 +34,7 @@ from ctkd_cli.distillation.losses.rkd import angle_loss, distance_loss
 from ctkd_cli.distillation.losses.sp import similarity_preserving
 from ctkd_cli.distillation.losses.theta_ce import theta_ce
 from ctkd_cli.distillation.losses.vkd import Vkd, vkd
-from ctkd_cli.distillation.probe import linear_probe
+from ctkd_cli.distillation.probe import linear_probe, linear_probes
 from ctkd_cli.settings.component import available, find
 from ctkd_cli.tasks.positions import Labels
 
@@ -396,3 +398,35 @@ def test_half_precision_of_stored_features_moves_no_loss_by_a_thousandth(
         told = replace(teacher, features=torch.tensor(each), targets=heard)
         values.append(value(a_loss(name), student, told).mean().item())
     assert values[1] == pytest.approx(values[0], abs=1e-3)
+
+
+def test_of_several_probes_the_one_serves_that_judges_best_what_it_left_out() -> None:
+    """As scikit-learn's cross-validation over the same folds has it."""
+    generator = np.random.default_rng(3)
+    gold = np.arange(60) % 3
+    noisy = generator.normal(size=(60, 40)) + 0.4 * np.eye(3, 40)[gold] * 3
+    strengths = (10.0, 0.1, 0.001)
+    fold = deal(gold)
+    scores = []
+    scaled = StandardScaler().fit_transform(noisy)
+    for strength in strengths:
+        left_out = [
+            np.log(
+                LogisticRegression(C=strength, max_iter=1000)
+                .fit(scaled[fold != number], gold[fold != number])
+                .predict_proba(scaled[fold == number])[
+                    np.arange((fold == number).sum()), gold[fold == number]
+                ]
+            )
+            for number in range(5)
+        ]
+        scores.append(float(np.concatenate(left_out).mean()))
+    best = int(np.argmax(scores))
+    fits = linear_probes([noisy], 3, strengths)
+    found = best_cross_fitted(fits, noisy, gold, np.arange(60), Labels(gold))
+    expected = fits[best](noisy, gold)
+    np.testing.assert_allclose(found.judges[0](noisy), expected(noisy))
+    assert best != 0, "the first is not taken for being the first"
+
+    alone = best_cross_fitted(fits, noisy[:3], gold[:3], np.arange(3), Labels(gold[:3]))
+    np.testing.assert_allclose(alone.judges[0](noisy), fits[0](noisy[:3], gold[:3])(noisy))
