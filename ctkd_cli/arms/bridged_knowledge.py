@@ -106,14 +106,14 @@ def bridge_between(
 
 def _terms(experiment: Experiment, signals: Sequence[Signals]) -> list[Term]:
     """Every loss on every teacher, named by what tells them apart."""
-    parts = experiment.loss.parts()
+    parts, weights = experiment.loss.parts(), experiment.training.class_weights
     found = []
     for place, each in enumerate(signals):
         teacher = [each.knowledge.teacher] if len(signals) > 1 else []
         for loss, share in parts:
             own = [loss.name] if len(parts) > 1 or not teacher else []
             name = "/".join([*teacher, *own])
-            found.append(Term(name, loss, place, share, each.targets(loss)))
+            found.append(Term(name, loss, place, share, each.targets(loss, weights)))
     return found
 
 

@@ -118,7 +118,7 @@ class Controls:
             features = [each.knowledge.features[each.known[1]] for each in joined]
             pieces = (np.concatenate(each, axis=1) for each in zip(*joined, strict=True))
             fit = linear_probe(pieces, len(target.labels))
-            weight, bias = fit(np.concatenate(features, axis=1), gold).as_head()
+            weight, bias = fit(np.concatenate(features, axis=1), gold, None).as_head()
             logits = np.concatenate(of_test, axis=1) @ weight.T + bias
         return ArmOutputs(name, logits)
 

@@ -101,7 +101,9 @@ def _make(
         training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
     loaded = target.load(model)
     if student.head_start == "regression":
-        start_head(loaded, target, seed)
+        one_each = target.task.train.labels.offsets is None
+        weights = training.class_weights if one_each else "none"
+        start_head(loaded, target, seed, weights)
     events = target.fit(loaded, training, seed, arm.name, stage, checkpoints, distillation)
     text = json.dumps([{**event, "arm": arm.name} for event in events])
     (folder / "events.json").write_text(text, encoding="utf-8")

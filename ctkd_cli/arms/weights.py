@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ctkd_cli.distillation.probe import few_labels_probe
+from ctkd_cli.tasks import imbalance
 from ctkd_cli.tasks.positions import UNLABELLED
 from ctkd_cli.training import inference
 from ctkd_cli.training.inference import positions_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ctkd_cli.arms.encoded_task import EncodedTask
     from ctkd_cli.backbones.base import Backbone
+    from ctkd_cli.tasks.imbalance import ClassWeights
     from ctkd_cli.training.inference import LoadedModel
 
 MOST = 10_000  # labelled positions that a head's regression reads
@@ -50,7 +52,9 @@ def average(
     model.load_state_dict(mixed, strict=False)
 
 
-def start_head(loaded: LoadedModel, target: EncodedTask, seed: int) -> None:
+def start_head(
+    loaded: LoadedModel, target: EncodedTask, seed: int, class_weights: ClassWeights = "none"
+) -> None:
     """Give the head the weights of a logistic regression on what the body, as it is, makes of the
     labelled train examples, or of so many as have MOST positions (Kumar et al. 2022, LP-FT,
     arXiv 2202.10054). Rows of labels without an
@@ -71,7 +75,10 @@ def start_head(loaded: LoadedModel, target: EncodedTask, seed: int) -> None:
     if features is None or len(np.unique(gold[known])) < 2:
         return
     features, gold = features[known], gold[known]
-    probe = few_labels_probe(features, gold, len(target.task.labels))
+    n_labels = len(target.task.labels)
+    weights = imbalance.class_weights(gold, n_labels, class_weights)
+    each = None if weights is None else weights[gold]
+    probe = few_labels_probe(features, gold, n_labels, each)
     weight, bias = probe.as_head()
     head = loaded.backbone.head(loaded.model)
     assert head is not None, "a student has a head"

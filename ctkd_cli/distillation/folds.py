@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctkd_cli.tasks.positions import Labels
+from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
 FOLDS = 5
 NONE = 0  # the fold of an example without labels, and of fits on all
 
 Judge = Callable[[np.ndarray], np.ndarray]  # features [n, d] -> soft labels [n, K]
-Fit = Callable[[np.ndarray, np.ndarray], Judge]  # features [n, d], gold [n] -> a judge
+# features [n, d], gold [n], weights of them [n] or None -> a judge
+Fit = Callable[[np.ndarray, np.ndarray, np.ndarray | None], Judge]
 
 
 def deal(gold: np.ndarray) -> np.ndarray:
@@ -39,10 +40,12 @@ def deal_examples(labels: Labels) -> np.ndarray:
 @dataclass(frozen=True)
 class CrossFitted:
     """Judges of features: the first was fitted on all labelled examples, the others without one
-    fold each. fold: [N] uint8, which of them an example is judged by."""
+    fold each. fold: [N] uint8, which of them an example is judged by. unseen: [1 + FOLDS, K] bool,
+    labels of which a fold's judge knows nothing, or nothing but what the fold itself told it."""
 
     judges: Sequence[Judge]
     fold: np.ndarray
+    unseen: np.ndarray
 
     def __call__(self, features: np.ndarray, examples: np.ndarray) -> np.ndarray:
         """Soft labels [n, K] of features [n, d] of these examples, [n]."""
@@ -53,7 +56,12 @@ class CrossFitted:
         on all."""
         fold = np.full(n, NONE, np.uint8)
         fold[rows] = self.fold
-        return CrossFitted(self.judges, fold)
+        return CrossFitted(self.judges, fold, self.unseen)
+
+    def silent(self, examples: np.ndarray, gold: np.ndarray) -> np.ndarray:
+        """Where a judge has nothing to say that the position's own label did not put there, [n]
+        bool. gold: [n], UNLABELLED where there is none."""
+        return np.asarray((gold != UNLABELLED) & self.unseen[self.fold[examples], gold])
 
 
 def by_fold(judges: Sequence[Judge], folds: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -73,22 +81,34 @@ def by_fold(judges: Sequence[Judge], folds: np.ndarray, features: np.ndarray) ->
 
 
 def cross_fitted(
-    fit: Fit, features: np.ndarray, gold: np.ndarray, examples: np.ndarray, labels: Labels
+    fit: Fit,
+    features: np.ndarray,
+    gold: np.ndarray,
+    examples: np.ndarray,
+    labels: Labels,
+    class_weights: np.ndarray | None = None,
 ) -> CrossFitted:
     """Judges that leave folds out. features: [n, d], gold: [n], examples: [n], of the positions
-    with a label; labels: of all N examples. Where leaving a fold out would lose a label, its
-    examples are judged by the fit on all."""
+    with a label; labels: of all N examples; class_weights: [K], None: all alike. Where leaving a
+    fold out would leave fewer than two labels, its examples are judged by the fit on all, which
+    says nothing of them."""
     fold = deal_examples(labels)
     mine = fold[examples]
-    whole = fit(features, gold)
+    weights = None if class_weights is None else class_weights[gold]
+    whole = fit(features, gold, weights)
     judges: list[Judge] = [whole]
+    unseen = np.zeros((1 + FOLDS, 1 + int(gold.max(initial=-1))), dtype=bool)
     for number in range(1, FOLDS + 1):
         rest = mine != number
-        if rest.all() or len(np.unique(gold[rest])) < len(np.unique(gold)):
+        left = np.unique(gold[rest])
+        if rest.all() or len(left) < 2:
             judges.append(whole)
+            unseen[number] = not rest.all()
         else:
-            judges.append(fit(features[rest], gold[rest]))
-    return CrossFitted(judges, fold)
+            own = None if weights is None else weights[rest]
+            judges.append(fit(features[rest], gold[rest], own))
+            unseen[number] = ~np.isin(np.arange(unseen.shape[1]), left)
+    return CrossFitted(judges, fold, unseen)
 
 
 def best_cross_fitted(
@@ -97,16 +117,15 @@ def best_cross_fitted(
     gold: np.ndarray,
     examples: np.ndarray,
     labels: Labels,
+    class_weights: np.ndarray | None = None,
 ) -> CrossFitted:
     """Of several fits the one whose judges give labelled positions the largest log-likelihood, each
     position by a judge that left it out; the first where there is no such judge. Takes what
     cross_fitted does."""
-    found = [cross_fitted(fit, features, gold, examples, labels) for fit in fits]
+    found = [cross_fitted(fit, features, gold, examples, labels, class_weights) for fit in fits]
     if len(found) == 1:
         return found[0]
-    whole = found[0].judges[NONE]
-    left_out = np.array([judge is not whole for judge in found[0].judges])
-    honest = left_out[found[0].fold[examples]]
+    honest = ~found[0].silent(examples, gold)
     if not honest.any():
         return found[0]
 

@@ -59,7 +59,8 @@ class LinearProbe:
         return whole
 
 
-FitProbe = Callable[[np.ndarray, np.ndarray], LinearProbe]
+# features [n, d], gold [n], weights [n] or None
+FitProbe = Callable[[np.ndarray, np.ndarray, np.ndarray | None], LinearProbe]
 
 
 def linear_probe(pieces: Pieces, n_labels: int, strength: float = STRENGTH) -> FitProbe:
@@ -77,9 +78,14 @@ def linear_probes(pieces: Pieces, n_labels: int, strengths: Sequence[float]) -> 
     for piece in pieces:
         scaler.partial_fit(piece)
 
-    def fit(strength: float, features: np.ndarray, gold: np.ndarray) -> LinearProbe:
+    def fit(
+        strength: float,
+        features: np.ndarray,
+        gold: np.ndarray,
+        weights: np.ndarray | None = None,
+    ) -> LinearProbe:
         standard = scaler.transform(features.astype(np.float64))
-        found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold)
+        found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold, weights)
         return LinearProbe(
             found.coef_, found.intercept_, scaler.mean_, scaler.scale_, found.classes_, n_labels
         )
@@ -88,14 +94,19 @@ def linear_probes(pieces: Pieces, n_labels: int, strengths: Sequence[float]) -> 
 
 
 def few_labels_probe(
-    features: np.ndarray, gold: np.ndarray, n_labels: int, strength: float = STRENGTH
+    features: np.ndarray,
+    gold: np.ndarray,
+    n_labels: int,
+    weights: np.ndarray | None = None,
+    strength: float = STRENGTH,
 ) -> LinearProbe:
     """A probe where only labelled rows are known: one scale for all features, since a handful of
-    rows say little of each one's own. features: [n, d], gold: [n]."""
+    rows say little of each one's own. features: [n, d], gold: [n], weights: [n]."""
     from sklearn.linear_model import LogisticRegression
 
     features = features.astype(np.float64)
     mean = features.mean(axis=0)
     scale = np.full(features.shape[1], max(float((features - mean).std()), 1e-12))
-    found = LogisticRegression(C=strength, max_iter=1000).fit((features - mean) / scale, gold)
+    standard = (features - mean) / scale
+    found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold, weights)
     return LinearProbe(found.coef_, found.intercept_, mean, scale, found.classes_, n_labels)

@@ -19,13 +19,14 @@ from ctkd_cli.distillation.bridges._by_type import ByType
 from ctkd_cli.distillation.bridges.base import Bridge, LabelMap
 from ctkd_cli.distillation.folds import (
     FOLDS,
-    NONE,
     CrossFitted,
     Fit,
     best_cross_fitted,
     deal_examples,
 )
 from ctkd_cli.distillation.knowledge import Knowledge
+from ctkd_cli.tasks import imbalance
+from ctkd_cli.tasks.imbalance import ClassWeights
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
 if TYPE_CHECKING:
@@ -59,22 +60,27 @@ class Joined:
         for rows in self.knowledge.pieces(self.at):
             yield np.asarray(self.knowledge.features[rows], np.float64)
 
-    def judged_by(self, *fits: Fit) -> CrossFitted:
+    def judged_by(self, *fits: Fit, class_weights: ClassWeights = "none") -> CrossFitted:
         """Judges of features, fitted on the labelled positions without an example's own fold: the
         best of these fits, or the first where features know the labels already."""
         examples, rows, gold = self.known
         features = np.asarray(self.knowledge.features[rows], np.float64)
         some = fits[:1] if self.knowledge.adapted else fits
-        return best_cross_fitted(some, features, gold, examples, self.labels)
+        if class_weights == "auto" and self.labels.offsets is not None:
+            class_weights = "none"
+        weights = imbalance.class_weights(gold, 1 + int(gold.max(initial=-1)), class_weights)
+        return best_cross_fitted(some, features, gold, examples, self.labels, weights)
 
 
 @dataclass(frozen=True)
 class Heard:
     """What a teacher says at S positions. logits: [S, K_S]. features: [S, d_T], None where it has
     none. mapped: [S, K_T], its distribution over target labels; mass: [S], how much of it lies on
-    source labels that lead anywhere. there: [S] bool, False where it says nothing."""
+    source labels that lead anywhere. there: [S] bool, False where it says nothing. examples, gold:
+    [S], whose place each is and its label, UNLABELLED where there is none."""
 
     examples: np.ndarray
+    gold: np.ndarray
     logits: np.ndarray
     features: np.ndarray | None
     mapped: np.ndarray
@@ -117,16 +123,13 @@ class Signals:
         mapped, mass = self._mapped(softmax(logits, axis=1), examples, numbers)
         return Heard(
             examples,
+            self.joined.labels.of(examples, numbers),
             logits,
             None if features is None else np.asarray(features[rows], np.float32),
             mapped.astype(np.float32),
             np.where(there, mass, 0).astype(np.float32),
             there,
         )
-
-    def labelled(self, examples: np.ndarray) -> np.ndarray:
-        """Which examples have labels, [S] bool."""
-        return np.asarray(self.fold[examples] != NONE)
 
     def _mapped(
         self, probabilities: np.ndarray, examples: np.ndarray, numbers: np.ndarray
@@ -158,10 +161,10 @@ class Signals:
         moved = numbers % sizes
         return others, moved
 
-    def targets(self, loss: Loss) -> CrossFitted | None:
+    def targets(self, loss: Loss, class_weights: ClassWeights) -> CrossFitted | None:
         """What a loss makes of the features and the labels, if anything."""
         fits = loss.soft_targets(self.joined, len(self.label_map.target_labels))
-        return self.joined.judged_by(*fits) if fits else None
+        return self.joined.judged_by(*fits, class_weights=class_weights) if fits else None
 
 
 def through_bridge(

@@ -10,6 +10,7 @@ import numpy as np
 from ctkd_cli.distillation import transfer
 from ctkd_cli.distillation.signals import Joined, shared_labels
 from ctkd_cli.runtime.lazy import torch
+from ctkd_cli.tasks.positions import UNLABELLED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +69,9 @@ class Terms:
                 targets = term.targets(features.astype(np.float64), said.examples)
             there = said.there
             if signals.knowledge.adapted and "features" in term.loss.needs:
-                there = there & ~signals.labelled(said.examples)
+                there = there & (said.gold == UNLABELLED)
+            if term.targets is not None:
+                there = there & ~term.targets.silent(said.examples, said.gold)
             arrays = {
                 "logits": said.logits,
                 "features": features,

@@ -9,17 +9,22 @@ from ctkd_cli.tasks.positions import UNLABELLED, Labels
 
 
 def draw(
-    labels: Labels, classes: np.ndarray, amount: float, generator: np.random.Generator
+    labels: Labels,
+    classes: np.ndarray,
+    amount: float,
+    generator: np.random.Generator,
+    left: int = 0,
 ) -> np.ndarray:
     """Rows of labelled examples, sorted: `amount` of each class (int), or that share of them
     (float). classes: [K], the class that each label counts towards, -1: none.
 
-    With one label each, rows are drawn within each label, and of a share at least one. With
+    With one label each, rows are drawn within each label, and of a share at least one, unless fewer
+    than `left` of the label would be left. With
     several, whole examples are drawn until each class has `amount` positions, the rarest class
     first (Yang and Katiyar, EMNLP 2020, arXiv 2010.02405); a share has at least one of each.
     """
     if labels.offsets is None:
-        return _within_labels(labels.values, amount, generator)
+        return _within_labels(labels.values, amount, generator, left)
     if isinstance(amount, int):
         return _until_each_has(labels, classes, amount, generator)
     rows = generator.permutation(np.flatnonzero(labels.labelled))
@@ -56,11 +61,15 @@ def deal(
     return folds
 
 
-def _within_labels(labels: np.ndarray, amount: float, generator: np.random.Generator) -> np.ndarray:
+def _within_labels(
+    labels: np.ndarray, amount: float, generator: np.random.Generator, left: int
+) -> np.ndarray:
     drawn = []
     for label in np.unique(labels[labels != UNLABELLED]):
         rows = generator.permutation(np.flatnonzero(labels == label))
-        count = amount if isinstance(amount, int) else max(1, round(amount * len(rows)))
+        count = amount
+        if not isinstance(amount, int):
+            count = min(max(1, round(amount * len(rows))), max(0, len(rows) - left))
         drawn.append(rows[:count])
     return np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=np.int64)
 

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from ctkd_cli.tasks.positions import Labels
     from ctkd_cli.tasks.settings import AnyTask
     from ctkd_cli.tasks.split import Split
 
 SHOWN = 8  # labels that a message names
 Z = 1.96  # of 95%
 USUAL = 0.8  # the accuracy for which a test's interval is told
+FEW = 20  # labelled examples of each label, on average, below which none validate unasked
 WIDE = 0.25  # an interval worth a warning: that of fewer than 38 examples
 
 
@@ -66,9 +70,34 @@ def coarse_test(settings: AnyTask, test: Split, held_out: bool) -> list[str]:
     ]
 
 
-def counted(n: int) -> str:
+def too_few_to_validate(labels: Labels, classes: np.ndarray) -> bool:
+    """Whether labels are too few to set some aside unasked: a tenth of them would be one or two of
+    each label, which cost the student more than they tell. classes: [K], as of draws."""
+    _, _, gold = labels.known()
+    kept = classes[gold][classes[gold] >= 0]
+    n_classes = len(np.unique(kept))
+    return bool(n_classes and len(kept) < FEW * n_classes)
+
+
+def set_aside(settings: AnyTask, n_labelled: int, n_validation: int) -> list[str]:
+    """What was done about validation without being asked; nothing to tell with labels_per_class."""
+    where = f"{settings.role}.validation_size"
+    if n_validation:
+        return [
+            f"{n_validation} of {counted(n_labelled, 'labelled example')} set aside for "
+            f"validation: {where}=0 trains on all"
+        ]
+    if settings.labels_per_class is not None:
+        return []
+    return [
+        f"none of {counted(n_labelled, 'labelled example')} set aside for validation, since there "
+        f"are fewer than {FEW} of each label: {where}=0.1 sets some aside"
+    ]
+
+
+def counted(n: int, what: str = "example") -> str:
     """`1 example`, `2 examples`."""
-    return f"{n} example{'' if n == 1 else 's'}"
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

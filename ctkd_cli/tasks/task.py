@@ -19,7 +19,7 @@ from ctkd_cli.tasks import coverage
 from ctkd_cli.tasks.draws import deal, draw, draw_groups
 from ctkd_cli.tasks.fold import Fold
 from ctkd_cli.tasks.positions import UNLABELLED, Labels
-from ctkd_cli.tasks.scarcity import coarse_test, counted
+from ctkd_cli.tasks.scarcity import coarse_test, counted, set_aside, too_few_to_validate
 from ctkd_cli.tasks.settings import AnyTask
 from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 
@@ -116,6 +116,7 @@ class _Loader:
             hidden = splits["unlabelled"]
             train = concatenate(train, hidden.without_labels())
         train, test = self._hold_out_test(train, splits.get("test"))
+        test = self._spare_rare_labels(train, test)
         train = self._drop_duplicates(train, test)
         train, validation = self._hold_out_validation(train, splits.get("validation"))
         train = self._limit(self._hide_labels(train))
@@ -242,13 +243,16 @@ class _Loader:
             self.notes.append(self.fold.told(int(train.labels.labelled.sum())))
             rows = np.flatnonzero(folds == self.fold.number)
             return train.without(rows), train.select(rows)
-        rows = self._drawn(train, self.settings.test_size, generator)
+        rows = self._drawn(train, self.settings.test_size, generator, left=1)
         return train.without(rows), train.select(rows)
 
-    def _drawn(self, split: Split, amount: float, generator: np.random.Generator) -> np.ndarray:
-        """Rows of labelled examples; a share keeps groups whole."""
+    def _drawn(
+        self, split: Split, amount: float, generator: np.random.Generator, left: int = 0
+    ) -> np.ndarray:
+        """Rows of labelled examples; a share keeps groups whole, or leaves so many of each label
+        where they have one each."""
         if split.groups is None or isinstance(amount, int):
-            return draw(split.labels, self.classes, amount, generator)
+            return draw(split.labels, self.classes, amount, generator, left)
         labelled = np.flatnonzero(split.labels.labelled)
         if amount and len(set(split.groups.select(labelled))) < 2:
             raise InputError(
@@ -261,6 +265,23 @@ class _Loader:
                 )
             )
         return np.asarray(labelled[draw_groups(split.groups.select(labelled), amount, generator)])
+
+    def _spare_rare_labels(self, train: Split, test: Split) -> Split:
+        """Leave out of test the copies of labels that would have nothing left to train on: of two
+        equal examples train loses its own, as a rule."""
+        labels = train.labels
+        if labels.offsets is not None or self.fold is not None:
+            return test
+        left = np.unique(labels.values[labels.labelled & ~np.isin(train.keys, test.keys)])
+        rare = labels.labelled & ~np.isin(labels.values, left)
+        copies = np.flatnonzero(np.isin(test.keys, train.keys[rare]))
+        if not len(copies) or len(copies) == len(test):
+            return test
+        self.notes.append(
+            f"{counted(len(copies))} of test left out: copies of all that train has of "
+            f"{counted(len(np.unique(labels.values[rare])), 'label')}"
+        )
+        return test.without(copies)
 
     def _drop_duplicates(self, train: Split, test: Split) -> Split:
         """Leave out of train what test holds too, and repetitions within train."""
@@ -291,6 +312,8 @@ class _Loader:
             if settings.labels_per_class is None and own is not None:
                 return train, own
             amount = 0 if settings.labels_per_class is not None else DEFAULT_VALIDATION
+            if own is None and amount and too_few_to_validate(train.labels, self.classes):
+                amount = 0
             if own is not None:
                 self.notes.append(
                     f"the data's own {len(own)} validation examples are not used: with "
@@ -298,7 +321,9 @@ class _Loader:
                 )
         pool = train if own is None else own
         seed = settings.split_seed if settings.labels_per_class is None else self.seed
-        rows = self._drawn(pool, amount, np.random.default_rng([seed, 1]))
+        rows = self._drawn(pool, amount, np.random.default_rng([seed, 1]), left=2)
+        if own is None and settings.validation_size is None and settings.role == "target":
+            self.notes += set_aside(settings, int(pool.labels.labelled.sum()), len(rows))
         return (train.without(rows) if own is None else train), pool.select(rows)
 
     def _hide_labels(self, train: Split) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,17 +23,22 @@ class Objective(nn.Module):
     """A model with the parts of its loss: projectors, which train with it, and teachers' heads,
     which do not."""
 
+    class_weights: Tensor | None
+
     def __init__(
         self,
         loaded: LoadedModel,
         distillation: Distillation | None,
         label_smoothing: float,
         pairs: bool = False,
+        class_weights: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.model = loaded.model
         self.backbone, self.kind = loaded.backbone, loaded.kind
         self.label_smoothing, self.pairs = label_smoothing, pairs
+        weights = None if class_weights is None else torch.as_tensor(class_weights).float()
+        self.register_buffer("class_weights", weights, persistent=False)
         self.on_conflict: OnConflict = distillation.on_conflict if distillation else "keep"
         self.names: list[str] = []
         self.parts = nn.ModuleList()
@@ -72,7 +78,7 @@ class Objective(nn.Module):
         if self.pairs:
             loss = pair_loss(features, labels)
             return {"loss": loss, "pairs": loss}
-        ce = self.kind.loss(logits, labels, self.label_smoothing)
+        ce = self.kind.loss(logits, labels, self.label_smoothing, self.class_weights)
         if teacher is None or not self.parts:
             return {"loss": ce, "ce": ce}
         with torch.autocast(features.device.type, enabled=False):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ctkd_cli.settings.component import Frozen, Positive
+from ctkd_cli.tasks.imbalance import ClassWeights
 
 
 class Training(Frozen):
@@ -36,6 +37,12 @@ class Training(Frozen):
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of the target that all labels share"
+    )
+    class_weights: ClassWeights = Field(
+        "auto",
+        description="of classes in cross-entropy and in regressions on labelled examples: none, "
+        "balanced (a class counts as much as another), sqrt (half-way), auto: balanced where "
+        "one class has over three times the examples of another",
     )
     select: Literal["last", "best"] = Field(
         "last", description="keep the last weights, or those that score best on validation"

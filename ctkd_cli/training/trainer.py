@@ -20,6 +20,7 @@ from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.evaluation.metrics import on_validation
 from ctkd_cli.runs.tracking import PROJECT
 from ctkd_cli.runtime import devices, interruption, memory, parallel
+from ctkd_cli.tasks.imbalance import class_weights
 from ctkd_cli.training import batches, cpu_kernels, inference
 from ctkd_cli.training.contrastive import plan_of_pairs
 from ctkd_cli.training.inference import LoadedModel, positions_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ctkd_cli.distillation.terms import Distillation
     from ctkd_cli.runs.rundir import Event, Stage
     from ctkd_cli.runtime.devices import Device
+    from ctkd_cli.tasks.imbalance import ClassWeights
     from ctkd_cli.tasks.kinds.base import Encoded
     from ctkd_cli.tasks.metric import Metric
     from ctkd_cli.tasks.positions import Labels
@@ -57,6 +59,12 @@ class TrainingSet:
     validation: tuple[Encoded, Labels] | None = None
     ids: Sequence[str] = ()
     pairs: bool = False
+
+    def class_weights(self, how: ClassWeights) -> np.ndarray | None:
+        """[K], None: all alike. Examples with several labels each are weighed when asked only."""
+        if how == "auto" and self.labels.offsets is not None:
+            return None
+        return class_weights(self.labels.known()[2], len(self.names), how)
 
     def tokens(self, loaded: LoadedModel) -> np.ndarray | None:
         """The ids that the model will read while it learns; None where inputs are no tokens."""
@@ -91,8 +99,9 @@ def fit(
     if data.distillation is None:
         plan = plan.labelled_only()
     objective: nn.Module = Objective(
-        loaded, data.distillation, training.label_smoothing, data.pairs
-    )
+        loaded, data.distillation, training.label_smoothing, data.pairs,
+        data.class_weights(training.class_weights),
+    )  # fmt: skip
     if parallel.world() > 1 and next(model.parameters()).is_cuda:
         objective = nn.SyncBatchNorm.convert_sync_batchnorm(objective)  # type: ignore[no-untyped-call]
     metric = loaded.kind.metric(data.names)

@@ -187,7 +187,9 @@ def test_judged_logits_follow_the_fold_of_their_example(tmp_path: Path) -> None:
     def judge(value: float):  # type: ignore[no-untyped-def]
         return lambda features: np.full((len(features), 2), value)
 
-    judges = CrossFitted([judge(np.e), judge(1.0)], np.array([0, 1, 0], np.uint8))
+    judges = CrossFitted(
+        [judge(np.e), judge(1.0)], np.array([0, 1, 0], np.uint8), np.zeros((6, 1), bool)
+    )
     logits = Judged(FEATURES, judges, np.array([0, 2, 4, 5]))
     np.testing.assert_allclose(logits[np.arange(5)], [[1, 1]] * 2 + [[0, 0]] * 2 + [[1, 1]])
 

@@ -28,7 +28,6 @@ class CenterKl(Loss):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
-    needs_labelled_per_class: ClassVar[int] = 2
     choose_when: ClassVar[str] = "labels are disjoint and each has a few labelled examples"
 
     temperature: float = Field(1.0, gt=0)
@@ -45,8 +44,8 @@ class CenterKl(Loss):
         spread = sum(np.square(piece - mean).sum() for piece in features) / n
         scale = np.sqrt(spread).clip(1e-12)
 
-        def fit(labelled: np.ndarray, labels: np.ndarray) -> Judge:
-            present = np.unique(labels)
+        def fit(labelled: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> Judge:
+            present = np.unique(labels)  # a centre is the same however its class is weighed
             middles = centres((labelled - mean) / scale, labels)
 
             def judge(new: np.ndarray) -> np.ndarray:

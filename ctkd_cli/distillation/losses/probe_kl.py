@@ -24,7 +24,6 @@ class ProbeKl(Loss):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
-    needs_labelled_per_class: ClassVar[int] = 2
     choose_when: ClassVar[str] = "labels differ in any way; the default"
 
     temperature: float = Field(1.0, gt=0)

@@ -132,12 +132,18 @@ class Kind(Component):
     def collate(self, rows: Sequence[Row], preprocessor: Any) -> Batch:
         """Encoded rows -> what the model's forward takes, padded to the longest."""
 
-    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    def loss(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        label_smoothing: float,
+        class_weights: Tensor | None = None,
+    ) -> Tensor:
         """What labelled positions teach, a scalar. logits: [S, K], labels: [S], UNLABELLED (-1)
-        where there is none."""
+        where there is none. class_weights: [K], None: all alike."""
         known = labels >= 0
         return torch.nn.functional.cross_entropy(
-            logits[known].float(), labels[known], label_smoothing=label_smoothing
+            logits[known].float(), labels[known], class_weights, label_smoothing=label_smoothing
         )
 
     def align(self, student: Any, heard: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -211,7 +211,7 @@ def test_center_kl_by_hand() -> None:
 def test_a_labelled_example_is_judged_by_a_fit_that_left_it_out() -> None:
     features, gold = np.arange(8.0)[:, None], np.array([0, 0, 0, 1, 1, 1, -1, -1])
 
-    def fit(labelled, labels):  # type: ignore[no-untyped-def]
+    def fit(labelled, labels, weights):  # type: ignore[no-untyped-def]
         seen = set(labelled.ravel())
         return lambda new: np.array([[float(x[0] in seen), 0.0] for x in new])
 
@@ -225,7 +225,7 @@ def test_all_positions_of_an_example_leave_it_out() -> None:
     features, labels = np.arange(6.0)[:, None], Labels(np.array([0, 1] * 3), np.arange(0, 7, 2))
     seen: list[set[float]] = []
 
-    def fit(labelled, labels):  # type: ignore[no-untyped-def]
+    def fit(labelled, labels, weights):  # type: ignore[no-untyped-def]
         seen.append(set(labelled.ravel()))
         return lambda new, known=seen[-1]: np.array([[float(x[0] in known)] for x in new])
 
@@ -253,7 +253,7 @@ def test_the_probe_is_scikit_learns() -> None:
 
     features = GENERATOR.normal(size=(30, 5)).astype(np.float32)
     gold = np.where(np.arange(30) < 12, np.arange(30) % 3, -1)
-    got = targets_of(ProbeKl(), features, gold, 3)
+    got = targets_of(ProbeKl(strength=0.1), features, gold, 3)
     scaled = StandardScaler().fit_transform(features.astype(np.float64))
     probe = LogisticRegression(C=0.1, max_iter=1000).fit(scaled[:12], gold[:12])
     np.testing.assert_allclose(got[12:], probe.predict_proba(scaled[12:]), atol=1e-6)
@@ -264,7 +264,7 @@ def test_the_probe_is_a_linear_head_on_the_features(n_labels: int) -> None:
     """What its weight and bias say of unlabelled features is what the fit on all labels says."""
     features = 3 + GENERATOR.normal(size=(30, 5)) * np.array([1, 2, 3, 4, 5])
     gold = np.where(np.arange(30) < 12, np.arange(30) % n_labels, -1)
-    probe = linear_probe([features[:20], features[20:]], n_labels)(features[:12], gold[:12])
+    probe = linear_probe([features[:20], features[20:]], n_labels)(features[:12], gold[:12], None)
     weight, bias = probe.as_head()
     by_hand = softmax(features @ weight.T + bias, axis=1)
     np.testing.assert_allclose(by_hand[12:], probe(features[12:]), atol=1e-10)
