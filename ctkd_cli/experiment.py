@@ -20,6 +20,7 @@ from ctkd_cli.distillation.fusion import Fusion
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.distillation.schedules.base import Schedule
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.evaluation.arm_names import QUICK, ControlName, RivalName
 from ctkd_cli.runs.tracking import Tracker
 from ctkd_cli.runtime.devices import Device
 from ctkd_cli.settings import validation
@@ -71,22 +72,12 @@ class AnyTeacher(TeacherSettings, Backbone):
     """The static type of a teacher's settings; the class of a real one is composed."""
 
 
-ControlName = Literal[
-    "stilts",
-    "stilts_distilled",
-    "generic_teacher",
-    "random_teacher",
-    "shuffled_teacher",
-    "label_smoothing",
-    "probe",
-    "features",
-]
-
-
 class Controls(Frozen):
-    """Arms that ask where a gain comes from, beside student-alone, which always runs."""
+    """Arms beside distilled and student-alone, which always run. arms: those that ask where a gain
+    comes from; rivals: what one would take instead of a distilled student."""
 
     arms: tuple[ControlName, ...] = ()
+    rivals: tuple[RivalName, ...] = QUICK
 
 
 class Experiment(Frozen):

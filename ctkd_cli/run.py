@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
-from ctkd_cli.arms import ablation, controls, efficiency, record
+from ctkd_cli.arms import ablation, controls, efficiency, record, rivals
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import knowledge_key, target_pool
@@ -128,6 +128,7 @@ def _one_seed(
         (train(arm, keep_model=first and arm is distilled) for arm in (Arm("alone"), distilled)),
         map(train, ablation.leave_one_out(experiment, sources, target, pool, knowledge, rundir)),
         controls.Controls(experiment, taught, target, pool, bridged, rundir, train).outputs(),
+        rivals.Rivals(experiment, target, rundir).outputs(),
     )
     for arm in outputs:
         record.on_validation(rundir, arm.name, target, arm.validation)
@@ -199,6 +200,7 @@ def _running(
         "student distilled",
         *left_out,
         *(title for name in experiment.controls.arms for title in controls.stages(name)),
+        *(f"{rivals.STAGE} {name}" for name in experiment.controls.rivals),
         "evaluation",
     ]
     with (
