@@ -150,7 +150,7 @@ def test_models_are_measured_side_by_side(three: Path) -> None:
 def test_the_teachers_own_opinion_is_an_arm_but_no_control(three: Path) -> None:
     results = Results.read(three)
     assert "teacher_on_target" in results.arms
-    assert results.controls == ["alone", "stilts", "shuffled_teacher"]
+    assert results.controls == ["alone", "stilts", "shuffled_teacher", *QUICK]
     label_map = results.label_map.weights
     assert label_map.shape == (3, 2)
     metrics = json.loads((three / "metrics.json").read_text())

@@ -3,7 +3,11 @@ of labelled texts, and a logistic regression on what it makes of them."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 INSTALL = 'pip install "ctkd[rivals]"'
-STEPS = 500  # of 16 pairs, at most: with few labels all pairs are seen once, which takes fewer
+ITERATIONS = 20  # pairs of each sort, alike and unlike, for each text: the paper's R
+BATCH, STEPS = 16, 500  # pairs in a step; steps at most, which binds beyond 200 texts
 FLOOR = 1e-12  # of a probability
 
 Answer = Callable[[Sequence[str]], np.ndarray]  # texts -> log-probabilities [n, K]
@@ -36,8 +41,8 @@ def train(
     seed: int,
     device: str,
 ) -> Answer:
-    """SetFit with a model's body, its own settings as they are but for a bound on steps. gold: [n]
-    label indices."""
+    """SetFit with a model's body, its library's settings but for the paper's number of pairs and a
+    bound on steps. gold: [n] label indices."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, models
     from setfit import SetFitModel, Trainer, TrainingArguments
@@ -48,15 +53,21 @@ def train(
         model.base_model.save_pretrained(folder / "body")
         save_preprocessor(folder / "body")
         tokens = models.Transformer(str(folder / "body"))
-        pooling = models.Pooling(tokens.get_word_embedding_dimension())
+        width = getattr(tokens, "get_embedding_dimension", None)  # its newer name
+        pooling = models.Pooling((width or tokens.get_word_embedding_dimension)())
         body = SentenceTransformer(modules=[tokens, pooling], device=device)
         found = SetFitModel(model_body=body, model_head=LogisticRegression())
+        needed = 2 * ITERATIONS * len(texts) / BATCH
         arguments = TrainingArguments(
-            output_dir=str(folder / "out"), max_steps=-1, batch_size=16, num_epochs=1, seed=seed,
+            output_dir=str(folder / "out"), max_steps=STEPS if needed > STEPS else -1,
+            batch_size=BATCH, num_epochs=1, num_iterations=ITERATIONS, seed=seed,
             save_strategy="no", report_to="none", show_progress_bar=False,
         )  # fmt: skip
         data = Dataset.from_dict({"text": [*texts], "label": gold.tolist()})
-        Trainer(model=found, args=arguments, train_dataset=data).train()
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            logging.getLogger("setfit").setLevel(logging.ERROR)
+            Trainer(model=found, args=arguments, train_dataset=data).train()
 
     def answer(asked: Sequence[str]) -> np.ndarray:
         whole = np.full((len(asked), n_labels), FLOOR)

@@ -46,7 +46,7 @@ def render(results: Results, verdict: Verdict, advice: str) -> str:
             "",
             advice,
             "",
-            verdict.sentence,
+            " ".join(filter(None, (verdict.sentence, verdict.second))),
             "",
             "## What it is",
             "",
