@@ -113,6 +113,11 @@ class Experiment(Frozen):
     reuse: bool = Field(
         True, description="take arms that were trained with the very same settings from the cache"
     )
+    select: Literal["distilled", "best_arm"] = Field(
+        "distilled",
+        description="the arm that student/ holds; best_arm: the best of the student's architecture "
+        "on labelled examples that it has not learnt from, never by test",
+    )
     tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
     name: str = Field("run", description="ends the name of the run's directory")
 

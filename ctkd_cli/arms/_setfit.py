@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +31,11 @@ def why_not() -> str:
     """Why SetFit cannot run here, with what to do about it; "" where it can."""
     missing = [name for name in ("setfit", "sentence_transformers") if find_spec(name) is None]
     return f"{' and '.join(missing)} not installed here. {INSTALL}" if missing else ""
+
+
+def n_steps(n_texts: int) -> int:
+    """Of a training on so many labelled texts."""
+    return min(STEPS, math.ceil(2 * ITERATIONS * n_texts / BATCH))
 
 
 def train(
@@ -57,9 +63,9 @@ def train(
         pooling = models.Pooling((width or tokens.get_word_embedding_dimension)())
         body = SentenceTransformer(modules=[tokens, pooling], device=device)
         found = SetFitModel(model_body=body, model_head=LogisticRegression())
-        needed = 2 * ITERATIONS * len(texts) / BATCH
+        bounded = n_steps(len(texts)) == STEPS
         arguments = TrainingArguments(
-            output_dir=str(folder / "out"), max_steps=STEPS if needed > STEPS else -1,
+            output_dir=str(folder / "out"), max_steps=STEPS if bounded else -1,
             batch_size=BATCH, num_epochs=1, num_iterations=ITERATIONS, seed=seed,
             save_strategy="no", report_to="none", show_progress_bar=False,
         )  # fmt: skip

@@ -126,6 +126,13 @@ class RunRecord:
         return {event["arm"]: event for event in reversed(events)}
 
     @cached_property
+    def chosen(self) -> dict[str, Any]:
+        """The arm that student/ holds; with select=best_arm what it was chosen by, and the mean
+        log-likelihood of each arm there."""
+        found = next(self._named("selection", "chosen"), {})
+        return {"arm": "distilled", "by": "", "likelihoods": {}, **found}
+
+    @cached_property
     def shares(self) -> dict[str, float]:
         """The part of lambda that each source's teacher had; mean over seeds."""
         return self._mean_of_crossings("shares")

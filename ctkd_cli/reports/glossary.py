@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 TERMS = {
     "arm": "one way to get a model for the target task; all arms see the same labels and test set",
-    "control": "an arm that asks where a gain comes from, or what one would take instead; gains are "
-    "over the best of those that cost no more to use than the student",
+    "control": "an arm that asks where a gain comes from, or what one would take instead; gains "
+    "are over the best of those that cost no more to use than the student",
     "bridge": "the matrix that carries the teacher's labels over to the target's; a label map",
     "gain": "how much better the distilled student is than the best control that costs no more to "
     "use; less than 0 is worse",

@@ -29,6 +29,11 @@ def recommend(results: Results, verdict: Verdict) -> str:
     small = [arm for arm in results.controls if not cost_of(results, arm).dearer]
     large = [arm for arm in AS_TEACHER if arm in results.arms and arm not in small]
     metric = results.metric
+    if (chosen := results.chosen["arm"]) != "distilled":
+        return (
+            f"Deploy student/: it holds {name_of(chosen)}, {_told(results, chosen, 'student')}, "
+            f"chosen by {results.chosen['by']}.{_measured(results)}"
+        )
     student = _told(results, "distilled", "student")
     if small:
         same = verdict if verdict.control in small else reach(results, small)

@@ -108,11 +108,12 @@ def settings_table(
 def next_command(results: Results, verdict: Verdict, folder: str) -> str:
     """What a user would do now: take what does better; or be sure of the gain first, then use the
     student."""
-    if verdict.outcome in ("hurt", "beaten"):
-        return printable(taking(results, verdict.control))
+    worse, control = verdict.outcome in ("hurt", "beaten"), verdict.control
+    if worse and (control in RECIPES or not results.chosen["by"]):
+        return printable(taking(results, control))
     kept = _kept(results, "seeds=")
     n_seeds = len(results.seeds("distilled"))
-    if n_seeds == 1 or (verdict.outcome == "open" and n_seeds < ENOUGH):
+    if not worse and (n_seeds == 1 or (verdict.outcome == "open" and n_seeds < ENOUGH)):
         return printable(results.command(*kept, f"seeds={ENOUGH}"))
     return f"ctkd predict {printable(shlex.quote(folder))} FILE"
 

@@ -133,7 +133,7 @@ def test_without_its_library_setfit_is_left_out_with_a_word(
     ctkd: Ctkd, tiny_run: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_setfit, "find_spec", lambda name: None)
-    code, out, err = ctkd("run", *tiny_run, "controls=rivals")
+    code, _, err = ctkd("run", *tiny_run, "controls=rivals")
     assert code == 0, err
     (found,) = Path("outputs").iterdir()
     assert 'pip install "ctkd[rivals]"' in (found / "run.log").read_text()
@@ -153,8 +153,8 @@ def test_setfit_is_an_arm(ctkd: Ctkd, tiny_run: list[str]) -> None:
 
 def test_images_have_no_words(ctkd: Ctkd) -> None:
     """The other two read what the networks see."""
-    code, _, err = ctkd("run", "experiment=digits", "training.steps=5",
-                        "teacher.training.steps=5", "source.limit=200", "target.limit=200")  # fmt: skip
+    small = ["source.limit=200", "target.limit=200", "teacher.training.steps=5"]
+    code, _, err = ctkd("run", "experiment=digits", *small, "training.steps=5")
     assert code == 0, err
     (found,) = Path("outputs").iterdir()
     assert [arm for arm in Results.read(found).arms if arm in QUICK] == ["untuned", "cut_body"]

@@ -42,6 +42,7 @@ def shown(
         overrides=overrides,
         command=lambda *words: " ".join(["ctkd", "run", *words]),
         directory=Path("outputs/run"),
+        chosen={"arm": "distilled", "by": ""},
         fitted={"tfidf": {"strength": 10.0}},
     )
     verdict = Verdict(control, 0.9, 0.8, gain, len(seeds), None)
