@@ -20,6 +20,7 @@ from ctkd_cli.distillation.fusion import Fusion
 from ctkd_cli.distillation.losses.base import Loss
 from ctkd_cli.distillation.schedules.base import Schedule
 from ctkd_cli.errors import InputError, Problem
+from ctkd_cli.evaluation.arm_names import QUICK, ControlName, RivalName
 from ctkd_cli.runs.tracking import Tracker
 from ctkd_cli.runtime.devices import Device
 from ctkd_cli.settings import validation
@@ -65,22 +66,12 @@ class AnyStudent(StudentSettings, Backbone):
     """The same of a student's."""
 
 
-ControlName = Literal[
-    "stilts",
-    "stilts_distilled",
-    "generic_teacher",
-    "random_teacher",
-    "shuffled_teacher",
-    "label_smoothing",
-    "probe",
-    "features",
-]
-
-
 class Controls(Frozen):
-    """Arms that ask where a gain comes from, beside student-alone, which always runs."""
+    """Arms beside distilled and student-alone, which always run. arms: those that ask where a gain
+    comes from; rivals: what one would take instead of a distilled student."""
 
     arms: tuple[ControlName, ...] = ()
+    rivals: tuple[RivalName, ...] = QUICK
 
 
 class Experiment(Frozen):
@@ -115,6 +106,11 @@ class Experiment(Frozen):
     )
     reuse: bool = Field(
         True, description="take arms that were trained with the very same settings from the cache"
+    )
+    select: Literal["distilled", "best_arm"] = Field(
+        "distilled",
+        description="the arm that student/ holds; best_arm: the best of the student's architecture "
+        "on labelled examples that it has not learnt from, never by test",
     )
     tracker: Tracker = Field("none", description="where trainings are told to, beside the run")
     name: str = Field("run", description="ends the name of the run's directory")

@@ -9,19 +9,20 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
-from ctkd_cli.arms import ablation, controls, efficiency, record
+from ctkd_cli.arms import ablation, controls, efficiency, record, rivals, selection
 from ctkd_cli.arms.adaptation import STAGE, adapted
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import knowledge_key, target_pool
 from ctkd_cli.arms.sources import ask_teachers
-from ctkd_cli.arms.student import Arm, train_arm
+from ctkd_cli.arms.student import Arm, ArmOutputs, train_arm
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
 from ctkd_cli.cache import eviction, pins
 from ctkd_cli.cache.entries import link_tree
@@ -124,18 +125,65 @@ def _one_seed(
     yield _through_the_bridge(experiment, target, teachers, bridged, rundir)
 
     train = partial(train_arm, experiment, encoded, rundir)
+    keep = partial(train, keep_model=first and experiment.select == "best_arm")
     distilled = Arm("distilled", terms=bridged.terms, taught=bridged.key)
     outputs = chain(
-        (train(arm, keep_model=first and arm is distilled) for arm in (Arm("alone"), distilled)),
+        map(keep, (Arm("alone"),)),
+        map(partial(train, keep_model=first), (distilled,)),
         map(train, ablation.leave_one_out(experiment, sources, target, pool, knowledge, rundir)),
-        controls.Controls(experiment, taught, target, pool, bridged, rundir, train).outputs(),
+        controls.Controls(experiment, taught, target, pool, bridged, rundir, keep).outputs(),
+        rivals.Rivals(experiment, target, rundir).outputs(),
     )
+    said: dict[str, ArmOutputs] = {}
     for arm in outputs:
+        said[arm.name] = replace(arm, logits=arm.logits[:0])  # of a million examples, all arms
         record.on_validation(rundir, arm.name, target, arm.validation)
-        if arm.folder is not None and parallel.is_main():
-            with parallel.alone():
-                _keep_and_time(experiment, encoded, arm.folder, teachers, rundir)
         yield predictions.table(arm.name, experiment.seed, target, arm.logits)
+    if first:
+        chosen = "distilled"
+        if experiment.select == "best_arm":
+            chosen = _best(experiment, encoded, taught, teachers, pool, said, rundir)
+        student = said[chosen].folder
+        assert student is not None, "it was to be kept"
+        if parallel.is_main():
+            with parallel.alone():
+                _keep_and_time(experiment, encoded, student, teachers, rundir)
+
+
+def _best(
+    experiment: Experiment,
+    encoded: EncodedTask,
+    taught: Mapping[str, Task],
+    teachers: Teachers,
+    pool: Callable[[], Split],
+    said: Mapping[str, ArmOutputs],
+    rundir: RunDirectory,
+) -> str:
+    """The arm of the student's architecture that does best where it has not learnt."""
+
+    def again(part: Task, number: int) -> Iterator[ArmOutputs]:
+        read = EncodedTask.of(part, experiment.student, experiment.device)
+        bridged = apply_bridge(experiment, part, adapted(experiment, part, teachers, rundir))
+
+        def train(arm: Arm) -> ArmOutputs:
+            title = f"{arm.name}, part {number + 1}"
+            named = replace(arm, name=title, stage=selection.STAGE)
+            return replace(train_arm(experiment, read, rundir, named), name=arm.name)
+
+        yield train(Arm("alone"))
+        yield train(Arm("distilled", terms=bridged.terms, taught=bridged.key))
+        others = controls.Controls(experiment, taught, part, pool, bridged, rundir, train)
+        yield from others.outputs()
+        yield from rivals.Rivals(told, part, rundir).outputs()
+
+    there = tuple(name for name in experiment.controls.rivals if name in said)
+    beside = experiment.controls.model_copy(update={"rivals": there})
+    told = experiment.model_copy(update={"controls": beside})
+    candidates = [name for name, arm in said.items() if arm.folder is not None]
+    choice = selection.choose(encoded.task, said, candidates, again)
+    rundir.event(selection.STAGE, "chosen", **asdict(choice))
+    rundir.tell(choice.sentence)
+    return choice.arm
 
 
 # What using a teacher and a student costs, as this process measured it. Their sizes decide it and
@@ -201,6 +249,7 @@ def _running(
         "student distilled",
         *left_out,
         *(title for name in experiment.controls.arms for title in controls.stages(name)),
+        *(f"{rivals.STAGE} {name}" for name in experiment.controls.rivals),
         "evaluation",
     ]
     with (

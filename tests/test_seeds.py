@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import f1_score
 
+from ctkd_cli.evaluation.arm_names import QUICK
 from ctkd_cli.evaluation.calibration import fit_temperature, validated_temperature
 from ctkd_cli.evaluation.results import Results
 
@@ -131,7 +132,7 @@ def test_scores_on_validation_are_the_students(
     each = [metrics[f"distilled/seed={seed}/validation_macro_f1"] for seed in (4, 5, 6)]
     assert metrics["distilled/validation_macro_f1"] == pytest.approx(np.mean(each))
     assert {key.split("/")[0] for key in metrics if key.endswith("validation_accuracy")} == {
-        "teacher", "alone", "distilled", "stilts", "shuffled_teacher"
+        "teacher", "alone", "distilled", "stilts", "shuffled_teacher", *QUICK
     }  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def test_models_are_measured_side_by_side(three: Path) -> None:
 def test_the_teachers_own_opinion_is_an_arm_but_no_control(three: Path) -> None:
     results = Results.read(three)
     assert "teacher_on_target" in results.arms
-    assert results.controls == ["alone", "stilts", "shuffled_teacher"]
+    assert results.controls == ["alone", "stilts", "shuffled_teacher", *QUICK]
     label_map = results.label_map.weights
     assert label_map.shape == (3, 2)
     metrics = json.loads((three / "metrics.json").read_text())

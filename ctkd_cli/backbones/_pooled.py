@@ -49,3 +49,36 @@ def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, T
         last = (batch.inputs["attention_mask"] * positions).argmax(dim=1)
         features = features[torch.arange(len(features), device=features.device), last]
     return logits, features, read
+
+
+def embeddings(model: PreTrainedModel, batch: Batch) -> Tensor | None:
+    """What the body of a classifier of tokens makes of its inputs, before any head: the mean of the
+    last hidden states of an example's real tokens, [B, d], or the states at the positions that the
+    batch names, [S, d]. Of an encoder with a decoder: the encoder's. None where inputs are no
+    tokens.
+
+    Of a body that shortens its input, as Funnel does, a state is real where a token of it is.
+    """
+    if "input_ids" not in batch.inputs:
+        return None
+    caught: list[Tensor] = []
+
+    def catch(_module: nn.Module, _arguments: object, output: object) -> None:
+        encoded = getattr(output, "encoder_last_hidden_state", None)
+        caught.append(output[0] if encoded is None else encoded)  # type: ignore[index]
+
+    hook = model.base_model.register_forward_hook(catch)
+    try:
+        model(**batch.inputs)
+    finally:
+        hook.remove()
+    hidden = caught[-1]  # [B, T, d]
+    if batch.where is not None:
+        return hidden.flatten(0, -2)[batch.where]
+    mask = batch.inputs.get("attention_mask")
+    if mask is None:
+        mask = batch.inputs["input_ids"] != model.config.pad_token_id
+    real = mask.to(hidden.dtype)
+    if real.shape[1] != hidden.shape[1]:
+        real = nn.functional.adaptive_max_pool1d(real[:, None], hidden.shape[1])[:, 0]
+    return (hidden * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)

@@ -62,6 +62,15 @@ class Backbone(Component):
 
         return Outputs(*logits_and_features(model, batch))
 
+    def embed(self, model: PreTrainedModel, batch: Batch) -> Tensor:
+        """What the model's body makes of its inputs, [S, d], without the head: the mean over real
+        tokens of the last hidden state; at positions that the batch names, the state there; of a
+        model that reads no tokens, what its head reads."""
+        from ctkd_cli.backbones._pooled import embeddings, logits_and_features
+
+        found = embeddings(model, batch)
+        return logits_and_features(model, batch)[1] if found is None else found
+
     def head(self, model: PreTrainedModel) -> nn.Linear | None:
         """The layer that makes the logits, [K, d]; None for a model without a linear one."""
         from ctkd_cli.backbones._pooled import final_linear

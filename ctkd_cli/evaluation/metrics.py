@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.positions import Labels
 
 BINS = 15
+SELECTS = 50  # labelled examples of validation: which arm is best on fewer is luck
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,25 @@ class RunRecord:
         return {name: found[name] for name in ("teacher", "student") if name in found}
 
     @cached_property
+    def own_costs(self) -> dict[str, dict[str, float]]:
+        """The same figures of arms that are neither model, by arm, as first measured."""
+        events = [e for e in self.events if e["event"] == "cost"]
+        return {event["arm"]: event for event in reversed(events)}
+
+    @cached_property
+    def fitted(self) -> dict[str, dict[str, Any]]:
+        """How the logistic regression of each rival was fitted, with the first seed."""
+        events = [e for e in self.events if e["event"] == "fitted"]
+        return {event["arm"]: event for event in reversed(events)}
+
+    @cached_property
+    def chosen(self) -> dict[str, Any]:
+        """The arm that student/ holds; with select=best_arm what it was chosen by, and the mean
+        log-likelihood of each arm there."""
+        found = next(self._named("selection", "chosen"), {})
+        return {"arm": "distilled", "by": "", "likelihoods": {}, **found}
+
+    @cached_property
     def shares(self) -> dict[str, float]:
         """The part of lambda that each source's teacher had; mean over seeds."""
         return self._mean_of_crossings("shares")
@@ -133,9 +152,9 @@ class RunRecord:
 
     @property
     def models(self) -> dict[str, dict[str, Any]]:
-        """Facts of `teacher` and `student`."""
-        found = next(event for event in self.events if event["event"] == "models")
-        return {role: found[role] for role in ("teacher", "student")}
+        """Facts of `teacher` and `student`; {} in runs of old."""
+        found = next((event for event in self.events if event["event"] == "models"), {})
+        return {role: found[role] for role in ("teacher", "student") if role in found}
 
     @cached_property
     def steps(self) -> dict[str, list[list[dict[str, Any]]]]:

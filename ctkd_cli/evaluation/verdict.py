@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ctkd_cli.evaluation import significance
+from ctkd_cli.evaluation.costs import Cost, cost_of, no_dearer
 from ctkd_cli.evaluation.significance import LEVEL, Interval, mcnemar
 from ctkd_cli.tasks.metric import MACRO_F1, Metric
 
@@ -28,13 +29,29 @@ NAMES = {
     "label_smoothing": "label smoothing",
     "probe": "a linear probe on the teacher's features",
     "features": "a linear probe on the features of the teacher's untrained backbone",
+    "tfidf": "TF-IDF with logistic regression",
+    "untuned": "logistic regression on the teacher's untuned body",
+    "cut_body": "logistic regression on the student's untuned body",
+    "setfit": "SetFit with the student's body",
+    "setfit_teacher": "SetFit with the teacher's body",
 }
 
 
 @dataclass(frozen=True)
+class Dearer:
+    """An arm that does better than the distilled student and costs more to use."""
+
+    arm: str
+    score: float
+    cost: Cost
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """gain: of distilled over the best control, in what the task is judged by; over_alone: over
-    student-alone, where that is another. p_value: of `test`, with one seed."""
+    """control: the best of those that cost no more to use than the student. gain: of distilled over
+    it, in what the task is judged by; over_alone: over student-alone, where that is another.
+    p_value: of `test`, with one seed. dearer: those that do better and cost more, the best first.
+    """
 
     control: str
     distilled: float
@@ -45,6 +62,7 @@ class Verdict:
     over_alone: Interval | None = None
     metric: Metric = MACRO_F1
     test: str = "McNemar's test"
+    dearer: tuple[Dearer, ...] = ()
 
     @property
     def outcome(self) -> str:
@@ -69,9 +87,23 @@ class Verdict:
         more = ""
         if self.outcome == "hurt" and self.over_alone:
             more = f"; over student alone {_told(self.over_alone)}"
+        instead = f" Take {control} instead." if self.outcome in ("hurt", "beaten") else ""
         return (
             f"{opening}: {self.metric.title} {self.distilled:.3f} against {self.best:.3f} for "
-            f"{control}, the best control; gain {_told(self.gain)}{more}{self._why}."
+            f"{control}, the best that costs no more to use; gain {_told(self.gain)}{more}"
+            f"{self._why}.{instead}"
+        )
+
+    @property
+    def second(self) -> str:
+        """What does better and costs more to use; "" where nothing does."""
+        if not self.dearer:
+            return ""
+        first, *others = self.dearer
+        also = ", ".join(f"{NAMES.get(each.arm, each.arm)} {each.score:.3f}" for each in others)
+        return (
+            f"Dearer to use, and better: {NAMES.get(first.arm, first.arm)} with {first.score:.3f} "
+            f"({first.cost.told}){f'; also {also}' if also else ''}."
         )
 
     @property
@@ -93,17 +125,18 @@ class Verdict:
 
 
 def best_control(results: Results, over: Sequence[str] | None = None) -> str:
-    """The one with the best mean, by name where several are as good; over: by default all."""
+    """The one with the best mean, by name where several are as good; over: by default those that
+    cost no more to use than the student."""
     metric = results.metric
     return max(
-        sorted(over or results.controls),
+        sorted(over or no_dearer(results)),
         key=lambda arm: metric.merit(results.mean(arm, metric.name)),
     )
 
 
 def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
     """Compare the distilled student with the best of the controls, on the same examples; over:
-    controls to compare with, by default all."""
+    controls to compare with, by default those that cost no more to use."""
     metric, control = results.metric, best_control(results, over)
     first, second = results.statistics("distilled"), results.statistics(control)
     over_alone = None
@@ -119,7 +152,20 @@ def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
         over_alone=over_alone,
         metric=metric,
         test="a paired randomisation test" if results.several else "McNemar's test",
+        dearer=() if over else dearer_and_better(results),
     )
+
+
+def dearer_and_better(results: Results) -> tuple[Dearer, ...]:
+    """Controls that cost more to use than the student and have a better mean, the best first."""
+    metric, cheap = results.metric, no_dearer(results)
+    means = {arm: results.mean(arm, metric.name) for arm in ("distilled", *results.controls)}
+    found = [
+        Dearer(arm, means[arm], cost_of(results, arm))
+        for arm in results.controls
+        if arm not in cheap and metric.gain(means[arm], means["distilled"]) > 0
+    ]
+    return tuple(sorted(found, key=lambda each: -metric.merit(each.score)))
 
 
 def paired_p_value(results: Results, control: str) -> float:

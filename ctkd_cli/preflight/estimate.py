@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.arms import _setfit, selection
 from ctkd_cli.arms.keys import teacher_key
 from ctkd_cli.cache.entries import Cache
 from ctkd_cli.training.batches import labelled_per_batch, n_steps
@@ -84,6 +85,7 @@ def estimate(
         "probe": (0.0, 0.0),
         "features": (knowledge + of_test, 0.0),
     }
+    rivals = _rivals(experiment, target, rate)
     without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
     read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
     arms = {
@@ -91,7 +93,12 @@ def estimate(
         "student distilled": (0.0, distilled + read),
         **without,
         **{f"control {name}": controls[name] for name in experiment.controls.arms},
+        **{f"rival {name}": rivals[name] for name in experiment.controls.rivals},
     }
+    if experiment.select == "best_arm":  # every arm once more for each part, with the first seed
+        again = sum(each for _, each in arms.values())
+        parts = selection.FOLDS / experiment.seeds / len(experiment.parts)
+        arms["selection"] = (0.0, parts * again)
     seconds = {
         "teacher": sum(on_source[name][0] for name in to_train),
         "knowledge": reading * len(set(sources) - set(heard)),
@@ -103,6 +110,23 @@ def estimate(
     }
     parameters = max(teacher.parameters, student.parameters)
     return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)
+
+
+def _rivals(experiment: Experiment, target: Task, rate: float) -> dict[str, tuple[float, float]]:
+    """The same of rivals: test is read once, what is labelled by each seed."""
+    n_labelled, n_test = len(target.labelled), len(target.test)
+    found = {"tfidf": (0.0, 0.0)}
+    for body, tuned, size in (
+        ("untuned", "setfit_teacher", experiment.teacher.size()),
+        ("cut_body", "setfit", experiment.student.size()),
+    ):
+        reading = size.flops_per_unit * _units(target) / rate  # of an example
+        found[body] = (n_test * reading, n_labelled * reading)
+        pairs = TRAINING_COST * 2 * _setfit.BATCH * _setfit.n_steps(n_labelled)
+        found[tuned] = (0.0, (pairs + n_test) * reading)
+        if _setfit.why_not():
+            found[tuned] = (0.0, 0.0)
+    return found
 
 
 def _not_kept(experiment: Experiment, sources: Mapping[str, Task]) -> list[str]:

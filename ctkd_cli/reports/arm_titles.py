@@ -17,6 +17,11 @@ NAMES = {
     "probe": "probe on the teacher's features",
     "features": "probe on the untrained backbone",
     ON_TARGET: "teacher, through the bridge",
+    "tfidf": "TF-IDF + logistic regression",
+    "untuned": "untuned teacher + logistic reg.",
+    "cut_body": "untuned student + logistic reg.",
+    "setfit": "SetFit, the student's body",
+    "setfit_teacher": "SetFit, the teacher's body",
 }
 
 

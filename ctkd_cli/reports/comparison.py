@@ -85,8 +85,9 @@ class Row:
 
 
 def compare(directories: Sequence[Path], different_tests: bool = False) -> list[Row]:
-    """A row for each group of runs: those of one test set together, the largest gain first. Sweep
-    directories stand for their jobs. different_tests: all together, whatever they were tested on.
+    """A row for each group of runs: those of one test set together, the best distilled student
+    first: it is what one would take. Sweep directories stand for their jobs. different_tests: all
+    together, whatever they were tested on.
 
     Raises InputError when a directory holds no finished run.
     """
@@ -107,7 +108,8 @@ def _side_by_side(runs: Sequence[Run]) -> list[Row]:
     ]
     differing = _differing([next(iter(group.values())).settings for group in members])
     rows = [_row(group, differing) for group in members]
-    order = sorted(range(len(rows)), key=lambda index: -rows[index].gain)
+    merit = members[0][next(iter(members[0]))].results.metric.merit
+    order = sorted(range(len(rows)), key=lambda index: -merit(rows[index].distilled))
     first = members[order[0]]
     tested = [(index, _p_value(first, members[index])) for index in order[1:]]
     known = [(index, p) for index, p in tested if p is not None]

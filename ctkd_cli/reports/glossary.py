@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 TERMS = {
     "arm": "one way to get a model for the target task; all arms see the same labels and test set",
-    "control": "an arm that asks where a gain comes from; gains are over the best of them",
+    "control": "an arm that asks where a gain comes from, or what one would take instead; gains "
+    "are over the best of those that cost no more to use than the student",
     "bridge": "the matrix that carries the teacher's labels over to the target's; a label map",
-    "gain": "how much better the distilled student is than the best control; less than 0 is worse",
+    "gain": "how much better the distilled student is than the best control that costs no more to "
+    "use; less than 0 is worse",
     "95% interval": "where the true value lies, in 95 of 100 such experiments",
     "accuracy": "the share of right answers",
     "NLL": "negative log-likelihood: nats by which the right label surprises the model; less is "
@@ -48,6 +50,13 @@ ARMS = {
     "probe": "a linear classifier on the teacher's features, fitted on the labels; as large as the "
     "teacher",
     "features": "the same on the features of the teacher's backbone before it saw the source",
+    "tfidf": "TF-IDF of words and pairs of words with a logistic regression, fitted on the labels",
+    "untuned": "a logistic regression on the mean-pooled states of the teacher's untuned body; as "
+    "large as the teacher",
+    "cut_body": "the same on the student's own untuned body",
+    "setfit": "the student's body, tuned on pairs of labelled texts, with a logistic regression "
+    "(SetFit)",
+    "setfit_teacher": "the same with the teacher's body; as large as the teacher",
     ON_TARGET: "the teacher itself, its labels carried over by the bridge; no training on the "
     "target",
 }

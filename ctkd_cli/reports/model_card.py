@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import yaml
 
-from ctkd_cli.reports.arm_titles import in_order_of_interest
+from ctkd_cli.evaluation.costs import no_dearer
+from ctkd_cli.evaluation.metrics import SELECTS
+from ctkd_cli.reports.arm_titles import in_order_of_interest, name_of
 from ctkd_cli.reports.terminal import columns_of, shown
 from ctkd_cli.runs.printable import printable
 
@@ -46,14 +49,15 @@ def render(results: Results, verdict: Verdict, advice: str) -> str:
             "",
             advice,
             "",
-            verdict.sentence,
+            " ".join(filter(None, (verdict.sentence, verdict.second))),
             "",
             "## What it is",
             "",
             f"A classifier of {target['kind']} with the labels {_listed(target['labels'])}, "
-            f"{_parameters(results):,} parameters, distilled by ctkd from a "
+            f"{_parameters(results):,} parameters, {_made(results)} "
             f"teacher that was trained on {learnt}.",
             "",
+            *(line for text in (_chosen(results), _beaten(results)) if text for line in (text, "")),
             "## Data",
             "",
             *(
@@ -87,9 +91,53 @@ def _kept(results: Results) -> str:
     """Whose weights these are: the figures of the table may be of several seeds."""
     first, *others = results.seeds("distilled")
     metric = results.metric
-    score = results.scores["distilled"][first][metric.name]
+    score = results.scores[results.chosen["arm"]][first][metric.name]
     rest = f"; the table has means over {1 + len(others)} seeds." if others else "."
     return f"These weights are those of seed {first}, with {metric.title} {score:.3f}{rest}"
+
+
+def _made(results: Results) -> str:
+    """By which arm, up to the teacher that it heard of or was compared with."""
+    arm = results.chosen["arm"]
+    if arm == "distilled":
+        return "distilled by ctkd from a"
+    return f"trained by ctkd as {name_of(arm)}, beside students that were distilled from a"
+
+
+def _chosen(results: Results) -> str:
+    """What select=best_arm has chosen by."""
+    arm, by, found = (results.chosen[key] for key in ("arm", "by", "likelihoods"))
+    if not by:
+        return ""
+    told = f" ({found[arm]:.3f} nats for a label)" if arm in found else ""
+    return f"It is the arm `{arm}`: the best of its architecture by {by}{told}."
+
+
+def _beaten(results: Results) -> str:
+    """The arm that costs no more to use and does better on labelled examples that neither has
+    learnt from, where there are enough of them; "" when none does."""
+    arm, by, found = (results.chosen[key] for key in ("arm", "by", "likelihoods"))
+    told = f"log-likelihood by {by}"
+    merit: Callable[[float], float] = float
+    metric, seed = results.metric, results.seeds("distilled")[0]
+    n_validation = results.facts("target")["examples"]["validation"]
+    if not by and n_validation >= SELECTS:
+        told, merit = f"{metric.title} on {n_validation} validation examples", metric.merit
+        found = {
+            each: results.on_validation[each, seed][f"validation_{metric.name}"]
+            for each in ("distilled", *results.controls)
+            if (each, seed) in results.on_validation
+        }
+    if arm not in found:
+        return ""
+    rivals = [each for each in no_dearer(results) if each in found]
+    best = max(rivals, key=lambda each: merit(found[each]), default=arm)
+    if merit(found[best]) <= merit(found[arm]):
+        return ""
+    return (
+        f"**Another arm of no higher cost does better:** {name_of(best)}, with {told} "
+        f"{found[best]:.3f} against {found[arm]:.3f}."
+    )
 
 
 def _parameters(results: Results) -> int:

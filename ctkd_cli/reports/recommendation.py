@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctkd_cli.evaluation import significance
-from ctkd_cli.evaluation.arm_names import ON_TARGET
+from ctkd_cli.evaluation.arm_names import AS_TEACHER
+from ctkd_cli.evaluation.costs import cost_of
 from ctkd_cli.evaluation.verdict import best_control, reach
 from ctkd_cli.reports.arm_titles import name_of
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
     from ctkd_cli.tasks.metric import Metric
 
-LARGE = ("probe", "features", ON_TARGET)  # arms that cost what the teacher costs
 WORTH = 0.02  # of the range of scores: what a smaller model may lose and be deployed all the same
 FASTER = 1.2  # times as many examples per second
 CROWDED = 1.0  # load average above the number of cores: other work was waiting too
@@ -26,14 +26,20 @@ CROWDED = 1.0  # load average above the number of cores: other work was waiting 
 def recommend(results: Results, verdict: Verdict) -> str:
     """One recommendation in a sentence or two. The student is recommended unless an arm of its own
     size is better for certain, or one as large as the teacher is by more than WORTH."""
-    metric, large = results.metric, [arm for arm in LARGE if arm in results.arms]
-    small = [arm for arm in results.controls if arm not in LARGE]
+    small = [arm for arm in results.controls if not cost_of(results, arm).dearer]
+    large = [arm for arm in AS_TEACHER if arm in results.arms and arm not in small]
+    metric = results.metric
+    if (chosen := results.chosen["arm"]) != "distilled":
+        return (
+            f"Deploy student/: it holds {name_of(chosen)}, {_told(results, chosen, 'student')}, "
+            f"chosen by {results.chosen['by']}.{_measured(results)}"
+        )
     student = _told(results, "distilled", "student")
     if small:
         same = verdict if verdict.control in small else reach(results, small)
         if same.outcome in ("hurt", "beaten"):
             return (
-                f"Do not deploy this student, {student}: at the same cost, "
+                f"Do not deploy this student, {student}: at no higher cost, "
                 f"{name_of(same.control)} has {same.best:.3f}.{_measured(results)}"
             )
     if not large:

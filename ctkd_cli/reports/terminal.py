@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
 
 ENOUGH = 5  # seeds
+REGRESSION = "LogisticRegression(C={:g}) of scikit-learn"
+# Arms that no student/ holds, with what they are; {}: the strength that was chosen.
+RECIPES = {
+    "tfidf": f"TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and {REGRESSION}",
+    "cut_body": f"{REGRESSION} on the student's mean-pooled states",
+    "untuned": f"{REGRESSION} on the teacher's mean-pooled states",
+    "setfit": "SetFit with the student's body",
+    "setfit_teacher": "SetFit with the teacher's body",
+}
 STYLES = {
     "helped": "bold green", "hurt": "bold red", "beaten": "bold yellow", "open": "bold yellow"
 }  # fmt: skip
@@ -30,6 +39,8 @@ def print_summary(results: Results, verdict: Verdict, console: Console | None = 
     console = console or Console()
     console.print()
     console.print(Text(verdict.sentence, style=STYLES[verdict.outcome]))
+    if verdict.second:
+        console.print(Text(verdict.second))
     if verdict.caution:
         console.print(Text(verdict.caution, style="dim"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -95,9 +106,29 @@ def settings_table(
 
 
 def next_command(results: Results, verdict: Verdict, folder: str) -> str:
-    """What a user would do now: be sure of the gain first, then use the student."""
-    kept = [o for o in results.overrides if not o.lstrip("+").startswith(("seeds=", "hydra."))]
+    """What a user would do now: take what does better; or be sure of the gain first, then use the
+    student."""
+    worse, control = verdict.outcome in ("hurt", "beaten"), verdict.control
+    if worse and (control in RECIPES or not results.chosen["by"]):
+        return printable(taking(results, control))
+    kept = _kept(results, "seeds=")
     n_seeds = len(results.seeds("distilled"))
-    if n_seeds == 1 or (verdict.outcome == "open" and n_seeds < ENOUGH):
+    if not worse and (n_seeds == 1 or (verdict.outcome == "open" and n_seeds < ENOUGH)):
         return printable(results.command(*kept, f"seeds={ENOUGH}"))
     return f"ctkd predict {printable(shlex.quote(folder))} FILE"
+
+
+def taking(results: Results, arm: str) -> str:
+    """How one takes another arm than the distilled one: the command that leaves it in student/ or,
+    of a logistic regression that no student/ holds, what it is in the words of its library."""
+    if arm == "alone":
+        return results.command(*_kept(results, "lambda="), "lambda=0")
+    if arm in RECIPES:
+        strength = results.fitted.get(arm, {}).get("strength", 1.0)
+        return f"{RECIPES[arm].format(strength)}, on the labelled examples; see docs/rivals.md"
+    return results.command(*_kept(results, "select="), "select=best_arm")
+
+
+def _kept(results: Results, *but: str) -> list[str]:
+    """The run's overrides, all but some."""
+    return [o for o in results.overrides if not o.lstrip("+").startswith((*but, "hydra."))]

@@ -36,6 +36,7 @@ def _header(results: Results, verdict: Verdict, advice: str) -> str:
         "ctkd: cross-task knowledge distillation",
         "",
         *textwrap.wrap(verdict.sentence, WIDTH),
+        *textwrap.wrap(verdict.second, WIDTH),
         *textwrap.wrap(verdict.caution, WIDTH),
         *textwrap.wrap(advice, WIDTH),
         "",

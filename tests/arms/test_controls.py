@@ -21,8 +21,8 @@ from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.distillation.bridges.leep import Leep
 from ctkd_cli.distillation.losses.hint import Hint
 from ctkd_cli.distillation.losses.kl import Kl
+from ctkd_cli.evaluation.arm_names import QUICK, ControlName
 from ctkd_cli.evaluation.results import Results
-from ctkd_cli.experiment import ControlName
 from ctkd_cli.tasks.kinds.images import Images
 
 Ctkd = Callable[..., tuple[int, str, str]]
@@ -74,9 +74,11 @@ def full(tmp_path_factory: pytest.TempPathFactory, tiny_run: list[str]) -> Path:
 
 def test_every_control_is_an_arm(full: Path) -> None:
     arms = Results.read(full).arms
-    assert arms == ["teacher", "teacher_on_target", "alone", "distilled", *NAMES]
+    assert arms == ["teacher", "teacher_on_target", "alone", "distilled", *NAMES, *QUICK]
     metrics = json.loads((full / "metrics.json").read_text())
-    beside = [name for name in NAMES if name != "stilts_distilled"]  # it is distilled too
+    # stilts_distilled is distilled too; the others cost more to use than the student.
+    others = ("stilts_distilled", "probe", "features", "untuned")
+    beside = [name for name in (*NAMES, *QUICK) if name not in others]
     controls = {arm: metrics[f"{arm}/macro_f1"] for arm in ("alone", *beside)}
     gain = metrics["distilled/macro_f1"] - max(controls.values())
     assert metrics["gain/macro_f1"] == pytest.approx(gain)

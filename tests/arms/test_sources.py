@@ -18,6 +18,7 @@ from ctkd_cli.arms import sources
 from ctkd_cli.distillation import fusion
 from ctkd_cli.distillation.transfer import leep_gain
 from ctkd_cli.errors import InputError
+from ctkd_cli.evaluation.arm_names import QUICK
 from ctkd_cli.evaluation.results import Results
 from ctkd_cli.experiment import of_overrides
 from ctkd_cli.settings import compose
@@ -147,9 +148,9 @@ def test_a_run_tells_what_each_source_brought(ctkd: Ctkd, two_sources: list[str]
     teachers = ["teacher"] if how == "merge" else ["teacher_first", "teacher_second"]
     assert results.arms == [
         *teachers, "teacher_on_target", "alone", "distilled", "without_first", "without_second",
-        "stilts",
+        "stilts", *QUICK,
     ]  # fmt: skip
-    assert results.controls == ["alone", "stilts"]  # an arm without a source is no control
+    assert results.controls == ["alone", "stilts", *QUICK]  # an arm without a source is no control
     if how == "merge":
         assert results.labels("teacher") == ["entertainment", "sport", "tech"]
     else:

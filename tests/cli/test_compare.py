@@ -53,7 +53,7 @@ def test_rows_are_groups_of_seeds(ctkd: Ctkd, runs: Path) -> None:
     rows = json.loads(out)
     assert [row["seeds"] for row in rows] == [[1, 2, 3], [1, 2, 3]]
     assert all(row["differs"].keys() == {"loss.name"} for row in rows)  # not the temperature
-    assert rows[0]["gain"] >= rows[1]["gain"]
+    assert rows[0]["distilled"] >= rows[1]["distilled"]
     for row in rows:
         loss = row["differs"]["loss.name"]
         gains = metrics(runs, loss, "gain/macro_f1")

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from teachers import counts
 
 from ctkd_cli.evaluation.significance import bootstrap_gain, gain
-from ctkd_cli.evaluation.verdict import reach
+from ctkd_cli.evaluation.verdict import NAMES, reach
 from ctkd_cli.tasks.metric import MACRO_F1
 
 GOLD = np.arange(60) % 2
@@ -23,11 +23,23 @@ def wrong_on(n: int) -> np.ndarray:
     return np.where(np.arange(60) < n, 1 - GOLD, GOLD)
 
 
-def results(**mistakes: list[int]) -> Any:
-    """What `reach` asks of a run: each arm's number of mistakes, one per seed."""
+COSTS = {
+    "teacher": {"parameters": 22.7e6, "throughput": 100.0},
+    "student": {"parameters": 17.4e6, "throughput": 200.0},
+}
+
+
+def results(
+    costs: dict[str, Any] = COSTS, own: dict[str, Any] | None = None, **mistakes: list[int]
+) -> Any:
+    """What `reach` asks of a run: each arm's number of mistakes, one per seed. costs: of the two
+    models, as measured; own: of arms that are neither."""
     said = {arm: np.stack([wrong_on(n) for n in each]) for arm, each in mistakes.items()}
     return SimpleNamespace(
         controls=[arm for arm in said if arm not in ("teacher", "distilled")],
+        efficiency=costs,
+        models={role: {"parameters": n} for role, n in (("teacher", 22.7e6), ("student", 17.4e6))},
+        own_costs=own or {},
         metric=MACRO_F1,
         several=False,
         groups=lambda: None,
@@ -69,13 +81,73 @@ def test_one_seed_is_cautioned_and_has_mcnemars_p() -> None:
 
 
 def test_less_than_another_control_is_no_harm() -> None:
-    """As good as alone, and a probe does better: nothing was hurt."""
-    verdict = reach(results(alone=[20], probe=[2], distilled=[20]))
-    assert (verdict.control, verdict.outcome) == ("probe", "beaten")
+    """As good as alone, and another does better: nothing was hurt."""
+    verdict = reach(results(alone=[20], stilts=[2], distilled=[20]))
+    assert (verdict.control, verdict.outcome) == ("stilts", "beaten")
     assert "hurt" not in verdict.sentence
-    hurt = reach(results(alone=[10], probe=[2], distilled=[40]))
+    assert verdict.sentence.endswith(
+        " Take the student fine-tuned on the source first (STILTs) instead."
+    )
+    hurt = reach(results(alone=[10], stilts=[2], distilled=[40]))
     assert hurt.outcome == "hurt"
     assert "over student alone -0.500" in hurt.sentence  # 1 - 40/60 against 1 - 10/60
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "control", "outcome", "dearer"),
+    [
+        # What costs a teacher is no rival of the student's, however good.
+        ({"alone": 20, "probe": 2, "untuned": 4, "distilled": 20}, "alone", "open",
+         ["probe", "untuned"]),
+        ({"alone": 20, "untuned": 2, "distilled": 4}, "alone", "helped", ["untuned"]),
+        ({"alone": 20, "untuned": 8, "distilled": 4}, "alone", "helped", []),
+        # What costs as much or less is.
+        ({"alone": 20, "cut_body": 2, "distilled": 20}, "cut_body", "beaten", []),
+        ({"alone": 20, "tfidf": 2, "distilled": 20}, "tfidf", "beaten", []),
+        ({"alone": 2, "tfidf": 20, "distilled": 20}, "alone", "hurt", []),
+        ({"alone": 20, "setfit": 6, "setfit_teacher": 0, "distilled": 8}, "setfit", "open",
+         ["setfit_teacher"]),
+        ({"alone": 8, "tfidf": 8, "distilled": 8}, "alone", "open", []),
+    ],
+)  # fmt: skip
+def test_like_is_compared_with_like(
+    mistakes: dict[str, int], control: str, outcome: str, dearer: list[str]
+) -> None:
+    small = {"tfidf": {"parameters": 2_000, "throughput": 20_000.0}}
+    verdict = reach(results(own=small, **{arm: [n] for arm, n in mistakes.items()}))
+    assert (verdict.control, verdict.outcome) == (control, outcome)
+    assert [each.arm for each in verdict.dearer] == dearer
+    instead = outcome in ("hurt", "beaten")
+    assert verdict.sentence.endswith(f"Take {NAMES[control]} instead.") is instead
+
+
+def test_dearer_arms_come_second_with_what_they_cost() -> None:
+    """22.7 M against 17.4 M parameters, 200 against 100 examples a second."""
+    verdict = reach(results(alone=[20], untuned=[2], probe=[3], distilled=[8]))
+    assert verdict.second == (
+        "Dearer to use, and better: logistic regression on the teacher's untuned body with 0.967 "
+        "(1.3 times the parameters, 2.0 times the time for an example); also a linear probe on the "
+        f"teacher's features {f1_score(GOLD, wrong_on(3), average='macro'):.3f}."
+    )
+    unmeasured = reach(results(costs={}, alone=[20], untuned=[2], distilled=[8]))
+    assert unmeasured.second.endswith("with 0.967 (1.3 times the parameters).")
+    assert reach(results(alone=[20], untuned=[8], distilled=[8])).second == ""  # no better
+
+
+@pytest.mark.parametrize(
+    ("teacher", "dearer"),
+    [
+        ({"parameters": 17.41e6, "throughput": 190.0}, False),  # another head; as fast but for 5 %
+        ({"parameters": 17.4e6, "throughput": 170.0}, True),  # 1.18 times the time
+        ({"parameters": 18.0e6, "throughput": 200.0}, True),  # 1.03 times the size
+        ({"parameters": 9.0e6, "throughput": 300.0}, False),
+        ({"parameters": 9.0e6, "throughput": 100.0}, True),  # smaller and slower
+    ],
+)
+def test_size_and_time_both_count(teacher: dict[str, float], dearer: bool) -> None:
+    given = {"student": COSTS["student"], "teacher": teacher}
+    verdict = reach(results(costs=given, alone=[20], untuned=[2], distilled=[8]))
+    assert verdict.control == ("alone" if dearer else "untuned")
 
 
 def test_with_one_seed_mcnemar_must_agree() -> None:

@@ -64,3 +64,24 @@ def test_memory_grows_with_the_larger_model() -> None:
 
 def test_the_machine_is_measured() -> None:
     assert 1e8 < estimate.gemm_rate() < 1e15
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
+def test_rivals_read_test_once_and_labels_by_each_seed() -> None:
+    """A convnet of one block of 8: 9 * 8 weights, 2 FLOPs each for each of 64 pixels."""
+    forward = 2 * (9 * 1 * 8) * 64
+    target = task.load(load(compose.compose(["experiment=digits"]).settings).target, 1)
+    one, three = (cost(f"seeds={n}", "student.channels=[8]").seconds for n in (1, 3))
+    n_test, n_labelled = len(target.test), len(target.labelled)
+    assert one["rival cut_body"] == pytest.approx(forward * (n_test + n_labelled))
+    assert three["rival cut_body"] == pytest.approx(forward * (n_test + 3 * n_labelled))
+    assert one["rival tfidf"] == 0
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
+def test_a_selection_trains_every_arm_once_more_for_each_part() -> None:
+    for seeds in ("seeds=1", "seeds=3"):
+        found = cost(seeds, "select=best_arm", "controls.rivals=[]").seconds
+        n = 3 if seeds == "seeds=3" else 1
+        once = found["student alone"] / n + found["student distilled"] / n
+        assert found["selection"] == pytest.approx(3 * once)

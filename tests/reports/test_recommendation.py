@@ -36,7 +36,8 @@ def run(cost: dict[str, Any], **mistakes: int) -> Any:
         controls=[arm for arm in said if arm not in ("distilled", "teacher_on_target")],
         metric=MACRO_F1, several=False, groups=lambda: None, gold_rows=lambda: GOLD,
         predicted_rows=said.__getitem__, efficiency=cost,
-        environment={"hardware": {"cores": 2}},
+        environment={"hardware": {"cores": 2}}, own_costs={}, chosen={"arm": "distilled", "by": ""},
+        models={role: {"parameters": n} for role, n in (("teacher", 22.7e6), ("student", 17.4e6))},
         statistics=lambda arm: counts(GOLD, said[arm], 2),
         mean=lambda arm, metric: 1 - mistakes[arm] / N,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from ctkd_cli.evaluation.significance import Interval
@@ -19,7 +20,12 @@ FIGURES = ("macro_f1", "accuracy", "nll", "ece")
 CONTROLS = ["alone", "stilts", "generic_teacher", "random_teacher", "shuffled_teacher", "probe"]
 
 
-def shown(seeds: list[int], overrides: list[str]) -> list[str]:
+HELPED = Interval(0.1, 0.05, 0.15)
+
+
+def shown(
+    seeds: list[int], overrides: list[str], control: str = "stilts", gain: Interval = HELPED
+) -> list[str]:
     """Lines of the summary on a terminal of 80 columns."""
     results: Any = SimpleNamespace(
         arms=["teacher", *CONTROLS, "distilled"],
@@ -36,8 +42,10 @@ def shown(seeds: list[int], overrides: list[str]) -> list[str]:
         overrides=overrides,
         command=lambda *words: " ".join(["ctkd", "run", *words]),
         directory=Path("outputs/run"),
+        chosen={"arm": "distilled", "by": ""},
+        fitted={"tfidf": {"strength": 10.0}},
     )
-    verdict = Verdict("stilts", 0.9, 0.8, Interval(0.1, 0.05, 0.15), len(seeds), None)
+    verdict = Verdict(control, 0.9, 0.8, gain, len(seeds), None)
     stream = io.StringIO()
     print_summary(results, verdict, Console(file=stream, width=80))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
@@ -61,6 +69,25 @@ def test_one_seed_leads_to_five_and_five_to_predictions() -> None:
     assert one[-1].split(maxsplit=1) == ["next:", "ctkd run lambda=1 seed=1 seeds=5"]
     five = shown([1, 2, 3, 4, 5], [])
     assert five[-1].split(maxsplit=1) == ["next:", "ctkd predict outputs/run FILE"]
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3]])
+@pytest.mark.parametrize(
+    ("control", "command"),
+    [
+        ("alone", "ctkd run loss=kl seeds=3 lambda=0"),
+        ("stilts", "ctkd run loss=kl lambda=2 seeds=3 select=best_arm"),
+        ("tfidf", "TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and "
+         "LogisticRegression(C=10) of scikit-learn, on the labelled examples; see docs/rivals.md"),
+    ],
+)  # fmt: skip
+def test_what_does_better_is_what_to_take_next(
+    seeds: list[int], control: str, command: str
+) -> None:
+    """Not more seeds of what does worse."""
+    worse = Interval(-0.1, -0.15, -0.05)
+    lines = shown(seeds, ["loss=kl", "lambda=2", "seeds=3", "hydra.run.dir=x"], control, worse)
+    assert lines[-1].split(maxsplit=1) == ["next:", command]
 
 
 def test_bold_marks_the_best_and_its_ties() -> None:

@@ -252,6 +252,11 @@ class Kind(Component):
     def show(self, row: Row) -> str:
         """One example as plain text, for reports."""
 
+    def texts(self, inputs: Dataset) -> list[str] | None:
+        """Each input as a plain text, for what reads texts without any model; None where an input
+        is none."""
+        return None
+
     @abstractmethod
     def key(self, row: Row) -> str:
         """What makes two examples the same example; duplicates across splits are found by it."""

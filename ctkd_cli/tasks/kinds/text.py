@@ -144,6 +144,9 @@ class Text(Kind):
     def show(self, row: Row) -> str:
         return " ¦ ".join(row[name] for name in self.columns())
 
+    def texts(self, inputs: Dataset) -> list[str]:
+        return [" ".join(row[name] for name in self.columns()) for row in rows(inputs)]
+
     def key(self, row: Row) -> str:
         return "\0".join(" ".join(row[name].split()).casefold() for name in self.columns())
 

@@ -1,0 +1,220 @@
+"""Rivals: what one would take instead of a distilled student. Each learns from the same labelled
+examples of the target, and from no source.
+
+| rival | what it is | costs to use |
+|---|---|---|
+| tfidf | TF-IDF of words and pairs of words, logistic regression | its own, measured |
+| untuned | logistic regression on what the teacher's untuned body makes of an input | a teacher |
+| cut_body | the same on the student's own body, cut and untuned | a student |
+| setfit, setfit_teacher | SetFit with the student's, with the teacher's body | as these |
+
+A body is read as `Backbone.embed` has it: for texts, the mean of the last hidden states.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import transformers
+
+from ctkd_cli.arms import _logistic, _setfit
+from ctkd_cli.arms._tfidf import TfIdf
+from ctkd_cli.arms.encoded_task import logits_of
+from ctkd_cli.arms.student import ArmOutputs
+from ctkd_cli.backbones.base import Outputs
+from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.runs import environment
+from ctkd_cli.runtime import devices
+from ctkd_cli.tasks.positions import UNLABELLED
+from ctkd_cli.tasks.split import fingerprint
+from ctkd_cli.training import inference
+from ctkd_cli.training.checkpoints import Checkpoints, trained
+from ctkd_cli.training.inference import LoadedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ctkd_cli.backbones.base import Backbone
+    from ctkd_cli.experiment import Experiment
+    from ctkd_cli.runs.rundir import RunDirectory, Stage
+    from ctkd_cli.tasks.kinds.base import Batch
+    from ctkd_cli.tasks.split import Split
+    from ctkd_cli.tasks.task import Task
+
+STAGE = "rival"
+OF_TEACHER = ("untuned", "setfit_teacher")  # whose body is the teacher's
+MOST = 20_000  # labelled examples that a logistic regression learns from: more would cost minutes
+Making = Callable[[Path, "Stage"], None]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Those of one seed."""
+
+    experiment: Experiment
+    target: Task
+    rundir: RunDirectory
+
+    def outputs(self) -> Iterator[ArmOutputs]:
+        """Of the rivals that the experiment asks for, one after the other."""
+        for name in self.experiment.controls.rivals:
+            if reason := self._why_not(name):
+                if self.rundir.is_first_seed:
+                    self.rundir.tell(f"rival {name} is left out: {reason}")
+            else:
+                yield self._of(name)
+
+    def _why_not(self, name: str) -> str:
+        """Why a rival cannot take part, whatever the seed; "" where it can."""
+        kind = self.target.settings
+        reads_texts = name == "tfidf" or name.startswith("setfit")
+        if reads_texts and kind.texts(self.target.test.inputs.select([])) is None:
+            return f"it reads texts, and inputs of kind {kind.kind} are none"
+        return _setfit.why_not() if name.startswith("setfit") else ""
+
+    def _of(self, name: str) -> ArmOutputs:
+        """A rival's answers, from the cache or made now."""
+        experiment, target = self.experiment, self.target
+        backbone = self._backbone(name)
+        read = [] if name == "tfidf" else [backbone.fingerprint(), self._seed(name)]
+        key = content_key(
+            "rival", name, read, target.fingerprint, experiment.seed,
+            environment.code_hash(backbone, target.settings),
+            devices.precision(experiment.device),
+        )  # fmt: skip
+        make = {"tfidf": self._tfidf, "untuned": self._on_body, "cut_body": self._on_body}.get(
+            name, self._setfit
+        )
+        with self.rundir.stage(STAGE, name) as stage:
+
+            def told(folder: Path, _: Checkpoints) -> None:
+                with stage.remembered() as events:
+                    make(name, folder, stage)
+                (folder / "events.json").write_text(json.dumps(events), encoding="utf-8")
+
+            folder, reused = trained("arms", key, stage, told, again=not experiment.reuse)
+            if reused:
+                for event in json.loads((folder / "events.json").read_text(encoding="utf-8")):
+                    stage.event(**event)
+        logits = logits_of(folder, "test")
+        assert logits is not None, "a task has a test split"
+        return ArmOutputs(name, logits, logits_of(folder, "validation"))
+
+    def _backbone(self, name: str) -> Backbone:
+        return self.experiment.teacher if name in OF_TEACHER else self.experiment.student
+
+    def _seed(self, name: str) -> int | None:
+        """What draws a body's weights; None where they are pretrained."""
+        backbone = self._backbone(name)
+        if backbone.untrained().fingerprint() != backbone.fingerprint():
+            return None
+        return self.experiment.teacher.seed if name in OF_TEACHER else self.experiment.seed
+
+    def _learnt(self) -> Split:
+        """The labelled examples; of very many some, two of each label at least."""
+        train = self.target.train
+        rows = self.target.labelled
+        if len(rows) > MOST:
+            generator = np.random.default_rng([self.experiment.seed, 7])
+            rows = generator.permutation(rows)
+            examples, _, gold = train.labels.select(rows).known()
+            first = [examples[gold == label][:2] for label in range(len(self.target.labels))]
+            rows = rows[np.unique(np.concatenate([np.arange(MOST), *first]))]
+        return train.select(np.sort(rows))
+
+    def _read(self) -> dict[str, Split]:
+        """The splits that a rival answers."""
+        splits = self.target.splits()
+        return {name: splits[name] for name in ("test", "validation") if len(splits[name])}
+
+    def _tfidf(self, name: str, folder: Path, stage: Stage) -> None:
+        kind, learnt = self.target.settings, self._learnt()
+
+        def texts(split: Split) -> list[str]:
+            return kind.texts(split.inputs) or []
+
+        found = TfIdf.fit(texts(learnt), learnt.labels.values, len(self.target.labels))
+        read = {split: texts(inputs) for split, inputs in self._read().items()}
+        for split, inputs in read.items():
+            np.save(folder / f"{split}.npy", found.logits(inputs))
+        _tell(stage, name, found.fitted)
+        stage.event("cost", arm=name, **found.cost(read["test"]))
+
+    def _on_body(self, name: str, folder: Path, stage: Stage) -> None:
+        learnt = self._learnt()
+        loaded = self._body(name)
+        known = learnt.labels.values != UNLABELLED
+        examples, _, gold = learnt.labels.known()
+        together = examples if learnt.labels.offsets is not None else None
+        features = self._features(name, loaded, learnt)[known]
+        fitted = _logistic.fit(features, gold, len(self.target.labels), together)
+        for split, inputs in self._read().items():
+            logits = fitted.logits(self._features(name, loaded, inputs))
+            np.save(folder / f"{split}.npy", logits)
+        _tell(stage, name, fitted)
+
+    def _body(self, name: str) -> LoadedModel:
+        """An untuned model, asked for what its body makes of inputs."""
+        backbone, target = self._backbone(name), self.target
+        transformers.set_seed(self._seed(name) or 0)
+        model = backbone.build(target.labels, target.settings)
+        model = model.to(devices.resolve(self.experiment.device))
+        embedder = cast("Backbone", _Embedder(backbone))
+        return LoadedModel(
+            model, embedder, backbone.preprocessor(), target.settings, self.experiment.device
+        )
+
+    def _features(self, name: str, loaded: LoadedModel, split: Split) -> np.ndarray:
+        """[S, d], of every position of a split; kept, since seeds share a test split."""
+        kind = self.target.settings
+        key = content_key(
+            "embeddings", self._backbone(name).fingerprint(), self._seed(name),
+            fingerprint(kind, (), [split.without_labels()]),
+            devices.precision(self.experiment.device),
+        )  # fmt: skip
+
+        def make(folder: Path) -> None:
+            encoded = kind.encode(split.inputs, loaded.preprocessor, split.digests)
+            found = inference.read(loaded, encoded, split.labels.offsets)
+            np.save(folder / "embeddings.npy", found)
+
+        folder, _ = Cache("knowledge").get(key, make, together=True)
+        return np.asarray(np.load(folder / "embeddings.npy"), np.float64)
+
+    def _setfit(self, name: str, folder: Path, stage: Stage) -> None:
+        kind, learnt, backbone = self.target.settings, self._learnt(), self._backbone(name)
+        transformers.set_seed(self.experiment.seed)
+        answer = _setfit.train(
+            backbone.build(self.target.labels, kind),
+            partial(kind.save_preprocessor, backbone.preprocessor()),
+            kind.texts(learnt.inputs) or [],
+            learnt.labels.values,
+            len(self.target.labels),
+            self.experiment.seed,
+            devices.resolve(self.experiment.device).type,
+        )
+        for split, inputs in self._read().items():
+            np.save(folder / f"{split}.npy", answer(kind.texts(inputs.inputs) or []))
+
+
+@dataclass(frozen=True)
+class _Embedder:
+    """A backbone whose answers are its embeddings."""
+
+    backbone: Any
+
+    def forward(self, model: PreTrainedModel, batch: Batch) -> Outputs:
+        return Outputs(self.backbone.embed(model, batch), None)
+
+
+def _tell(stage: Stage, name: str, fitted: _logistic.Fitted) -> None:
+    stage.event(
+        "fitted", arm=name, strength=fitted.strength, balanced=fitted.balanced,
+        log_likelihood=fitted.log_likelihood,
+    )  # fmt: skip
