@@ -132,9 +132,7 @@ def test_a_model_that_cannot_be_cut_says_so(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("named", ["left", "right"])
 @pytest.mark.parametrize("name", ["Bert", "GPT2", "OpenAIGPT", "GPTNeo", "Llama", "XLNet", "T5"])
-def test_a_text_is_read_the_same_beside_a_longer_one(
-    name: str, named: str, tmp_path: Path
-) -> None:
+def test_a_text_is_read_the_same_beside_a_longer_one(name: str, named: str, tmp_path: Path) -> None:
     """Whatever side of padding its tokenizer names; and so it is where the student is saved."""
     values, _ = (CUT | WHOLE)[name]
     folder = save_tiny(tmp_path, configuration(name, values))
