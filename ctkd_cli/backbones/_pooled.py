@@ -31,7 +31,7 @@ def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, T
     once for each example; and all that its head has read.
 
     A causal model's head sees every token; where it answers once, its feature is pooled where its
-    logits are, at the last real token.
+    logits are, at the last token that is not its padding's.
     """
     caught: list[Tensor] = []
     hook = final_linear(model).register_forward_pre_hook(
@@ -46,7 +46,8 @@ def logits_and_features(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, T
         return logits.flatten(0, -2)[batch.where], read.flatten(0, -2)[batch.where], read
     if features.dim() == 3:  # [B, T, d]
         positions = torch.arange(features.shape[1], device=features.device)
-        last = (batch.inputs["attention_mask"] * positions).argmax(dim=1)
+        padding = model.config.get_text_config().pad_token_id
+        last = ((batch.inputs["input_ids"] != padding) * positions).argmax(dim=1)
         features = features[torch.arange(len(features), device=features.device), last]
     return logits, features, read
 

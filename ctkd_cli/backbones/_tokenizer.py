@@ -10,13 +10,21 @@ from ctkd_cli.runtime.lazy import torch, transformers
 
 def load(folder: Path) -> Any:
     """The tokenizer that lies in a folder. What looks like one of its control tokens in a text
-    (`</s>`, `[PAD]`) is read as the characters that it is. Raises what transformers raises."""
+    (`</s>`, `[PAD]`) is read as the characters that it is, and the model lying there decides the
+    side of its padding. Raises what transformers raises."""
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     tokenizer = transformers.AutoTokenizer.from_pretrained(
-        folder, trust_remote_code=False, split_special_tokens=True
+        folder, trust_remote_code=False, split_special_tokens=True, padding_side=_side(config)
     )
     if tokenizer.pad_token is None:  # GPT-2 and its kin
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _side(config: Any) -> str:
+    """Right, whatever side a tokenizer names: models that count positions from the left would read
+    a text another way beside a longer one. XLNet answers at the last place, padded or not."""
+    return "left" if getattr(config, "summary_type", None) == "last" else "right"
 
 
 def positions(config: Any) -> int | None:

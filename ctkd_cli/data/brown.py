@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from ctkd_cli.data._brown_tags import COARSE, fine
 from ctkd_cli.data._corpus import Rows, bounded
 from ctkd_cli.data._npm import NpmCorpus
@@ -67,7 +69,7 @@ class Brown(Reader):
         parse=parse,
     )
 
-    genres: tuple[Genre, ...]
+    genres: tuple[Genre, ...] = Field(min_length=1)
     tag: Literal["fine", "coarse"] = "coarse"
 
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:

@@ -118,10 +118,9 @@ def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[P
 
 
 def _of_bridge(experiment: Experiment, source: Task, target: Task) -> Iterator[Problem]:
-    """Bridges that look at labels only are tried; the others at least read what they are given."""
+    """Bridges that look at labels only are tried; the others at least read what they are given.
+    Whatever the loss: the teacher's own answers are told through the bridge."""
     bridge = bridge_between(experiment, source.labels, target.labels)
-    if not any(loss.needs_bridge for loss, _ in experiment.loss.parts()):
-        return
     try:
         bridge.preview(source.labels, target.labels)
     except InputError as error:

@@ -20,6 +20,11 @@ IN_WORDS = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "string_too_short": "a text of {min_length} or more characters",
+    "too_short": "{min_length} or more of them",
 }
 SHOWN = Repr()  # whatever was given, in a line or two
 SHOWN.maxstring = SHOWN.maxother = 200
@@ -63,17 +68,22 @@ def _problem(owner: type[BaseModel], where: str, branches: list[ErrorDetails]) -
         )
     if details["type"] == "missing":
         return Problem("missing setting", where=where, remedy=f"{where}=VALUE")
-    needs = [
-        IN_WORDS.get(branch["type"])
-        or branch["msg"].replace("Input should be ", "").removeprefix("Value error, ")
-        for branch in branches
-    ]
+    # A list whose items are wrong is too short as well: what was wrong is not counted.
+    told = [branch for branch in branches if branch["type"] != "too_short"] or branches
+    needs = [_need(branch) for branch in told]
     return Problem(
         f"{where} has a value that it cannot take",
         where=where,
         got=SHOWN.repr(details["input"]),
         allowed=" or ".join(dict.fromkeys(needs)),
     )
+
+
+def _need(branch: ErrorDetails) -> str:
+    """What a setting asks for, in words."""
+    if (words := IN_WORDS.get(branch["type"])) is not None:
+        return words.format_map(branch.get("ctx", {}))
+    return branch["msg"].replace("Input should be ", "").removeprefix("Value error, ")
 
 
 def _locate(

@@ -12,7 +12,7 @@ and conlleval read it: one that begins in the middle begins all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,18 @@ def are_spans(tags: Sequence[str]) -> bool:
 def types(tags: Sequence[str]) -> list[str]:
     """The types of spans, in the order of their tags."""
     return list(dict.fromkeys(tag[2:] for tag in tags if tag != OUTSIDE))
+
+
+def of_types(wanted: Mapping[str, str], tags: Sequence[str]) -> Mapping[str, str]:
+    """What tags become where types may stand for their tags. Where one does, words of other types
+    are of none: O."""
+    if all(name in tags for name in wanted) or not set(wanted) & set(types(tags)):
+        return wanted
+    found: dict[str, str] = {}
+    for name, new in wanted.items():
+        own = [tag for tag in tags if tag != OUTSIDE and tag[2:] == name and name not in tags]
+        found |= {tag: new if new == OUTSIDE else tag[:2] + new for tag in own} or {name: new}
+    return {**found, **{tag: OUTSIDE for tag in tags if tag not in found}}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Splits never depend on the run's seed; only the choice of labelled examples does
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ class _Loader:
         self.seed = seed
         self.fold = fold
         self.notes: list[str] = []
+        self.chosen: Mapping[str, str] = {}  # label of the data -> ours, where some are asked for
 
     def task(self) -> Task:
         settings = self.settings
@@ -136,27 +138,28 @@ class _Loader:
 
     def _labels(self, columns: dict[str, Column]) -> tuple[str, ...]:
         """The task's labels, in the order asked for, else of first use in a sorted list."""
-        wanted = self.settings.labels
+        settings, wanted = self.settings, self.settings.labels
         present = sorted({name for column in columns.values() for name in column.names})
+        self.chosen = {} if wanted is None else settings.chosen(wanted, present)
         if wanted is None:
             labels = tuple(present)
         else:
-            unknown = [name for name in wanted if name not in present]
+            choices = settings.choices(present)
+            unknown = [name for name in self.chosen if name not in present]
             if unknown:
                 raise InputError(
                     *(
                         Problem(
                             "the data has no such label",
-                            where=f"{self.settings.role}.labels",
+                            where=f"{settings.role}.labels",
                             got=repr(name),
-                            allowed=", ".join(present[:30]),
-                            nearest=nearest(name, present),
+                            allowed=", ".join(choices[:30]),
+                            nearest=nearest(name, choices),
                         )
                         for name in unknown
                     )
                 )
-            labels = tuple(dict.fromkeys(wanted.values() if isinstance(wanted, dict) else wanted))
-        settings = self.settings
+            labels = tuple(dict.fromkeys(self.chosen.values()))
         found = label_problems(labels, settings.role, settings.label, chosen=wanted is not None)
         if found:
             raise InputError(*found)
@@ -171,10 +174,10 @@ class _Loader:
             table.select_columns(list(renamed)).rename_columns(renamed),
             f"{settings.role}, {part} split",
         )
-        rename = settings.labels if isinstance(settings.labels, dict) else {}
         index = {label: position for position, label in enumerate(labels)}
         # The last is for rows without a label, whose code is -1.
-        known = [*(index.get(rename.get(name, name), UNLABELLED) for name in column.names)]
+        renamed_to = [self.chosen.get(name, name) for name in column.names]
+        known = [index.get(name, UNLABELLED) for name in renamed_to]
         offsets = settings.offsets(inputs)
         found = Labels(np.array([*known, UNLABELLED], np.int64)[column.codes], offsets)
         wanted, unnamed = found.labelled, ~Labels(column.codes, offsets).labelled

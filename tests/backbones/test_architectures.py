@@ -10,9 +10,12 @@ import pytest
 import torch
 import transformers
 from conftest import WORDS, save_tiny
+from datasets import Dataset
+from small_tokenizers import byte_pairs
 from transformers import PreTrainedConfig
 
 from ctkd_cli.backbones import _layers, _tokenizer
+from ctkd_cli.backbones._pooled import final_linear, logits_and_features
 from ctkd_cli.backbones.huggingface import Huggingface
 from ctkd_cli.errors import InputError
 from ctkd_cli.tasks.kinds.text import Text
@@ -125,3 +128,61 @@ def test_a_model_that_cannot_be_cut_says_so(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="layers of this model cannot be chosen"):
         Huggingface(model=str(folder), layers=1).size()  # which `ctkd check` asks
     Huggingface(model=str(folder)).require_fitting(Text())
+
+
+@pytest.mark.parametrize("named", ["left", "right"])
+@pytest.mark.parametrize("name", ["Bert", "GPT2", "OpenAIGPT", "GPTNeo", "Llama", "XLNet", "T5"])
+def test_a_text_is_read_the_same_beside_a_longer_one(name: str, named: str, tmp_path: Path) -> None:
+    """Whatever side of padding its tokenizer names; and so it is where the student is saved."""
+    values, _ = (CUT | WHOLE)[name]
+    folder = save_tiny(tmp_path, configuration(name, values))
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"padding_side": named}))
+    backbone, kind = Huggingface(model=str(folder)), Text()
+    tokenizer = backbone.preprocessor()
+    torch.manual_seed(1)
+    model = backbone.build(["a", "b"], kind).eval()
+    texts = Dataset.from_dict({"text": ["the film", "a good match of the team " * 4]})
+    rows = kind.encode(texts, tokenizer).rows
+    beside, alone = (
+        logits_and_features(model, kind.collate([rows[row] for row in chosen], tokenizer))
+        for chosen in ((0, 1), (0,))
+    )
+    for one, other in zip(beside[:2], alone[:2], strict=True):
+        torch.testing.assert_close(one[:1], other)
+    kind.save_preprocessor(tokenizer, tmp_path / "student")
+    saved = transformers.AutoTokenizer.from_pretrained(tmp_path / "student")
+    assert saved.padding_side == tokenizer.padding_side
+
+
+def test_features_are_where_logits_are_though_texts_end_as_padding_does() -> None:
+    """A GPT-2 whose tokenizer ends each text with the token that pads: the model passes it over."""
+    tokenizer = byte_pairs(around=True, prefix_space=False)
+    tokenizer.pad_token = "</s>"
+    values = {**GPT, "pad_token_id": tokenizer.pad_token_id, "num_labels": 2}
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), **values)
+    torch.manual_seed(1)
+    model = transformers.GPT2ForSequenceClassification(config).eval()
+    kind = Text()
+    encoded = kind.encode(Dataset.from_dict({"text": ["Ann", "Ann goes to Oslo"]}), tokenizer)
+    batch = kind.collate([encoded.rows[row] for row in (0, 1)], tokenizer)
+    logits, features, _ = logits_and_features(model, batch)
+    torch.testing.assert_close(final_linear(model)(features), logits)
+
+
+@pytest.mark.parametrize("texts", [[""], ["", "Ann goes to Oslo"]])
+def test_an_empty_text_without_a_token_is_answered(texts: list[str]) -> None:
+    """GPT-2 has no token around a text; alone or beside others, the answer is one."""
+    tokenizer = byte_pairs(around=False, prefix_space=False)
+    torch.manual_seed(1)
+    values = {**GPT, "pad_token_id": tokenizer.pad_token_id, "num_labels": 2}
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), **values)
+    model = transformers.GPT2ForSequenceClassification(config).eval()
+    kind = Text()
+    encoded = kind.encode(Dataset.from_dict({"text": texts}), tokenizer)
+    rows = [encoded.rows[row] for row in range(len(texts))]
+    logits = [
+        logits_and_features(model, kind.collate(each, tokenizer))[0][0] for each in (rows, rows[:1])
+    ]
+    torch.testing.assert_close(*logits)
+    assert logits[0].isfinite().all()

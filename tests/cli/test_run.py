@@ -319,15 +319,22 @@ def test_digits_run_through_the_same_loop(ctkd: Ctkd, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(
-    ctkd: Ctkd, tiny_run: list[str], overrides: list[str], what: str
+    ctkd: Ctkd,
+    tiny_run: list[str],
+    overrides: list[str],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nor does a cache that holds the teacher hide that one would have been trained."""
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "empty"))
     code, out, err = ctkd("run", *tiny_run, *overrides)
     assert code == 2, err
     assert what in err
     assert "Traceback" not in err
     assert out == ""
-    runs = list(Path("outputs").glob("*")) if Path("outputs").exists() else []
-    assert not any("step" in file.read_text() for run in runs for file in run.glob("*.jsonl"))
+    assert not Path("outputs").exists()
+    assert not (tmp_path / "empty" / "teachers").exists()
 
 
 def test_nothing_is_written_over(ctkd: Ctkd, tiny_run: list[str]) -> None:

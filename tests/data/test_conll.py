@@ -249,3 +249,32 @@ def test_the_number_of_a_column_is_one_on_the_command_line(
     )  # fmt: skip
     assert code == 0, err
     assert list(json.loads(out)["target"]["counts"]["train"]) == tags
+
+
+@pytest.mark.parametrize(
+    ("labels", "counts"),
+    [
+        ("[PER,LOC]", {"B-PER": 20, "I-PER": 20, "B-LOC": 20, "O": 60}),
+        ("{LOC: place}", {"B-place": 20, "O": 100}),
+        ("[LOC,O]", {"B-LOC": 20, "O": 100}),
+    ],
+)
+def test_types_of_entities_are_asked_for(
+    ctkd: Callable[..., tuple[int, str, str]], tmp_path: Path, labels: str, counts: dict[str, int]
+) -> None:
+    """Words of other types are outside then. A type that is not there is told with those that
+    are, and what is meant can be pasted."""
+    words = "\n\n".join(
+        f"Ann B-PER\nLee I-PER\nof O\nAcme B-ORG\nin{n} O\nOslo B-LOC" for n in range(20)
+    )
+    (tmp_path / "words.conll").write_text(words)
+    asked = ["check", "source=conll", "source.train=words.conll", "target=conll",
+             "target.train=words.conll", "--json"]  # fmt: skip
+    code, out, err = ctkd(*asked, f"target.labels={labels}")
+    assert code == 0, err
+    splits = json.loads(out)["target"]["counts"].values()
+    assert {label: sum(each[label] for each in splits) for label in next(iter(splits))} == counts
+    code, _, err = ctkd(*asked, f"target.labels={labels.replace('LOC', 'LOK')}")
+    assert code == 2
+    assert "LOC, ORG, PER, B-LOC" in err
+    assert "did you mean LOC?" in err

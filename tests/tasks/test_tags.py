@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from ctkd_cli.tasks.tags import are_spans, as_iob2, spans
+from ctkd_cli.tasks.tags import are_spans, as_iob2, of_types, spans
 
 TAGS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
 
@@ -55,6 +55,24 @@ def test_a_span_does_not_go_over_the_end_of_a_sentence() -> None:
 def test_words_without_a_tag_stay_without() -> None:
     found = as_iob2(["B-x"], np.array([-1, 0, -1]), np.array([0, 3]))
     assert found.codes.tolist() == [-1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"PER": "PER"}, "B-PER I-PER O O O"),
+        ({"PER": "name", "LOC": "name"}, "B-name I-name B-name I-name O"),
+        ({"PER": "O", "LOC": "place"}, "O O B-place I-place O"),
+        ({"PER": "PER", "B-LOC": "B-LOC"}, "B-PER I-PER B-LOC O O"),
+        ({"PER": "PER", "O": "nothing"}, "B-PER I-PER O O nothing"),
+        ({"B-PER": "B-x", "O": "O"}, "B-x - - - O"),  # tags alone: the others are left out
+        ({"PRE": "PRE"}, "- - - - -"),
+    ],
+)
+def test_a_type_stands_for_its_tags(wanted: dict[str, str], expected: str) -> None:
+    found = of_types(wanted, TAGS)
+    order = ("B-PER", "I-PER", "B-LOC", "I-LOC", "O")
+    assert " ".join(found.get(tag, "-") for tag in order) == expected
 
 
 def test_what_is_spans() -> None:

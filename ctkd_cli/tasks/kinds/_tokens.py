@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def padded(rows: Sequence[Row], preprocessor: Any, side: str) -> dict[str, Tensor]:
-    """Token ids and their like, [B, T], padded to the longest row at a side, left or right."""
-    longest = max(len(next(iter(row.values()))) for row in rows)
+    """Token ids and their like, [B, T], padded to the longest row at a side, left or right. An
+    empty text is no token to some tokenizers: one of padding stands for it."""
+    longest = max(1, *(len(next(iter(row.values()))) for row in rows))
     fill = {
         "input_ids": preprocessor.pad_token_id,
         "token_type_ids": preprocessor.pad_token_type_id,

@@ -111,6 +111,16 @@ class Kind(Component):
         """The labels of a raw table, a code per position, all examples one after the other."""
         return label_column(table, column, where)
 
+    def choices(self, labels: Sequence[str]) -> list[str]:
+        """What `labels` can name in data with these."""
+        return [*labels]
+
+    def chosen(
+        self, wanted: Sequence[str] | Mapping[str, str], labels: Sequence[str]
+    ) -> Mapping[str, str]:
+        """What each label of the data becomes that `labels` asks for, in its order."""
+        return wanted if isinstance(wanted, Mapping) else {name: name for name in wanted}
+
     def counted(self, labels: Sequence[str]) -> np.ndarray:
         """[K]: the class that `labels_per_class` counts a label's positions towards; -1: none, as
         for what is not rare or does not begin anything."""

@@ -124,6 +124,16 @@ class Words(Kind):
         )
         return Column(read.names, read.codes, note)
 
+    def choices(self, labels: Sequence[str]) -> list[str]:
+        """Types of entities, too."""
+        return [*(tags.types(labels) if self._spans(labels) else ()), *labels]
+
+    def chosen(
+        self, wanted: Sequence[str] | Mapping[str, str], labels: Sequence[str]
+    ) -> Mapping[str, str]:
+        found = super().chosen(wanted, labels)
+        return tags.of_types(found, labels) if self._spans(labels) else found
+
     def counted(self, labels: Sequence[str]) -> np.ndarray:
         """An entity counts where it begins; where every word is something, each label counts."""
         if not self._spans(labels):
