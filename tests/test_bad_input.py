@@ -254,7 +254,6 @@ FILES = [
     table("no label in any row", "text,label\na,\nb,\n", "no row has a label"),
     table("a label that no row has", GOOD, "no such label", "did you mean sport?",
           more="target.labels=[sprot,entertainment]"),
-    table("a label with one example, to test on", GOOD + "net,tech\n", "'tech'", "train"),
     table("texts all empty", "text,label\n" + ",x\n ,y\n" * 9, "empty", "target"),
     table("train is test", GOOD, "test", "holds them too", more="target.test=bad.csv"),
     table("a test file of other labels", GOOD, "test", more="target.test=b.csv"),

@@ -149,7 +149,8 @@ def test_documents_of_two_files_are_others_though_both_are_counted(tmp_path: Pat
     train, test = tmp_path / "train.conll", tmp_path / "test.conll"
     train.write_text(sentences("train", 10))
     test.write_text(sentences("test", 5))
-    loaded = task_of(reader="conll", train=str(train), test=str(test), group="group")
+    files = {"train": str(train), "test": str(test)}
+    loaded = task_of(reader="conll", group="group", validation_size=0.1, **files)
     assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (18, 2, 10)
     assert loaded.notes == ()
 
@@ -165,7 +166,7 @@ def test_a_document_that_is_named_in_two_files_is_in_one_split(tmp_path: Path) -
 def test_a_split_keeps_documents_whole(tmp_path: Path) -> None:
     file = tmp_path / "all.conll"
     file.write_text(sentences("", 20))
-    loaded = task_of(reader="conll", train=str(file), group="group")
+    loaded = task_of(reader="conll", train=str(file), group="group", validation_size=0.1)
     groups = [set(split.groups or ()) for split in loaded.splits().values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 20
     assert [len(split) for split in loaded.splits().values()] == [28, 4, 8]

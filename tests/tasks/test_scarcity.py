@@ -48,17 +48,21 @@ def test_fewer_labels_than_asked_for(ctkd: Ctkd, messages: list[str]) -> None:
 
 
 def test_how_little_a_small_test_tells(ctkd: Ctkd, messages: list[str]) -> None:
-    (told,) = notes(ctkd, *messages)
+    aside, told = notes(ctkd, *messages)
+    assert aside.startswith(
+        "none of 40 labelled examples set aside for validation, since there are"
+    )
     assert told.startswith("a test of 10 examples tells little")
     interval = binomtest(8, 10).proportion_ci(method="wilson")
     assert f"between {interval.low:.2f} and {interval.high:.2f}" in told
     assert told.endswith("; evaluation=folds tests every labelled example")
     asked = [*messages, "evaluation=folds"]
-    assert counts(ctkd, *asked) == {"train": 35, "validation": 5, "test": 10}
-    assert notes(ctkd, *asked) == [
+    assert counts(ctkd, *asked) == {"train": 40, "validation": 0, "test": 10}
+    parted, _ = notes(ctkd, *asked)
+    assert parted == (
         "each of 50 labelled examples is tested once, in 5 folds; counts are those of the first, "
         "and the student that is kept has not seen it"
-    ]
+    )
 
 
 def test_a_test_that_tells_enough(ctkd: Ctkd) -> None:

@@ -137,7 +137,6 @@ def test_limits_keep_the_labelled_examples(tmp_path: Path) -> None:
     [
         (rows(a=10), {}, "at least two labels"),
         (rows(a=10, b=10), {"labels": ["a", "c"]}, "no such label"),
-        (rows(a=10, b=1), {}, "no example left to train on"),
         (rows(a=10, b=10), {"text": "txt"}, "did you mean text"),
     ],
 )
@@ -192,6 +191,16 @@ def test_text_pairs_are_two_columns(tmp_path: Path, tiny_bert: Path) -> None:
     assert set(encoded.rows[0]) <= {"input_ids", "token_type_ids", "attention_mask"}  # no label
 
 
+def test_a_label_keeps_its_last_examples_to_train_on(tmp_path: Path) -> None:
+    """Test leaves one, validation two."""
+    loaded = load(tmp_path, rows(a=100, b=3, c=2, d=1))
+    counts = {part: list(of_label.values()) for part, of_label in loaded.counts().items()}
+    assert counts["train"][1:] == [2, 1, 1]
+    assert counts["validation"][1:] == [0, 0, 0]
+    assert counts["test"][1:] == [1, 1, 0]
+    assert "label 'd' is absent from test" in loaded.notes
+
+
 def test_ids_of_the_unlabelled_never_meet_those_of_train(tmp_path: Path) -> None:
     """Both tables count from 1; what the teacher says is joined by id."""
     lines = [f"{n},text {n},{'ab'[n % 2]}" for n in range(20)]
@@ -199,7 +208,7 @@ def test_ids_of_the_unlabelled_never_meet_those_of_train(tmp_path: Path) -> None
     (tmp_path / "more.csv").write_text("id,text\n1,one more\n2,and another\n")
     files = {"train": str(tmp_path / "own.csv"), "unlabelled": str(tmp_path / "more.csv")}
     train = load(tmp_path, [], **files).train
-    assert len(set(train.ids)) == len(train) == 16  # 20 - 4 (test) - 2 (validation) + 2 unlabelled
+    assert len(set(train.ids)) == len(train) == 18  # 20 - 4 (test) + 2 unlabelled
     assert dict(zip(train.ids, train.inputs["text"], strict=True))["unlabelled-1"] == "one more"
 
 
