@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ctkd_cli.evaluation.results import Results
 
 LEARNT = 0.1  # of ln K: cross-entropy below it has nothing left to fall
 STILL_FALLING = 0.05  # of all that was learnt, in the last fifth of the steps
@@ -15,10 +19,24 @@ FIFTHS = 5
 def has_settled(cross_entropy: Sequence[float], n_labels: int) -> bool:
     """A fixed rule on the training's own loss, the same for every arm: it has when little is left,
     or when its last fifth brought less than a twentieth of what the whole did. cross_entropy: at
-    steps spread over the training; of fewer than ten nothing is said."""
-    if len(cross_entropy) < 2 * FIFTHS:
+    steps spread over the training; of fewer than 25 nothing is said."""
+    if len(cross_entropy) < FIFTHS**2:
         return True
     fifths = [float(np.mean(part)) for part in np.array_split(np.asarray(cross_entropy), FIFTHS)]
     if fifths[-1] <= LEARNT * log(n_labels):
         return True
     return fifths[-2] - fifths[-1] <= STILL_FALLING * max(fifths[0] - fifths[-1], 0.0)
+
+
+def unsettled(results: Results, arms: Iterable[str]) -> tuple[str, ...]:
+    """Those of the arms whose training had not settled, with one seed at least."""
+    n_labels = len(results.facts("target")["labels"])
+    curves = {
+        arm: [[event["ce"] for event in events if "ce" in event] for events in seeds]
+        for arm, seeds in results.steps.items()
+    }
+    return tuple(
+        arm
+        for arm in arms
+        if not all(has_settled(curve, n_labels) for curve in curves.get(arm, []))
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli.evaluation import significance
 from ctkd_cli.evaluation.costs import Cost, cost_of, no_dearer
+from ctkd_cli.evaluation.settling import unsettled
 from ctkd_cli.evaluation.significance import LEVEL, Interval, mcnemar
 from ctkd_cli.tasks.metric import MACRO_F1, Metric
 
@@ -51,6 +52,7 @@ class Verdict:
     """control: the best of those that cost no more to use than the student. gain: of distilled over
     it, in what the task is judged by; over_alone: over student-alone, where that is another.
     p_value: of `test`, with one seed. dearer: those that do better and cost more, the best first.
+    unsettled: which of the two had not settled when its training ended: nothing is judged then.
     """
 
     control: str
@@ -63,11 +65,15 @@ class Verdict:
     metric: Metric = MACRO_F1
     test: str = "McNemar's test"
     dearer: tuple[Dearer, ...] = ()
+    unsettled: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> str:
         """`helped`; `hurt`: less than student-alone (negative transfer); `beaten`: less than
-        another control; or `open`. With one seed, the test must agree."""
+        another control; or `open`. With one seed, the test must agree; with any number, both must
+        have settled."""
+        if self.unsettled:
+            return "open"
         if self.p_value is not None and self.p_value > 1 - LEVEL:
             return "open"
         if self.gain.low > 0:
@@ -109,6 +115,10 @@ class Verdict:
     @property
     def _why(self) -> str:
         """Why no gain is claimed although the interval lies on one side of 0."""
+        if self.unsettled:
+            told = {**NAMES, "distilled": "the distilled student"}
+            names = " and ".join(told.get(arm, arm) for arm in self.unsettled)
+            return f"; but {names} had not settled when training ended: more steps would tell"
         if self.outcome != "open" or self.gain.low <= 0 <= self.gain.high:
             return ""
         return f"; but {self.test} gives p = {self.p_value:.3f}, and 0.05 is asked for"
@@ -153,6 +163,7 @@ def reach(results: Results, over: Sequence[str] | None = None) -> Verdict:
         metric=metric,
         test="a paired randomisation test" if results.several else "McNemar's test",
         dearer=() if over else dearer_and_better(results),
+        unsettled=unsettled(results, ("distilled", control)),
     )
 
 

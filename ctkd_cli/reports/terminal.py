@@ -107,7 +107,12 @@ def settings_table(
 
 def next_command(results: Results, verdict: Verdict, folder: str) -> str:
     """What a user would do now: take what does better; or be sure of the gain first, then use the
-    student."""
+    student. Arms that had not settled are trained on, twice as long."""
+    if verdict.unsettled:
+        steps = results.steps["distilled"][0][-1]["steps"]
+        return printable(
+            results.command(*_kept(results, "training.steps="), f"training.steps={2 * steps}")
+        )
     worse, control = verdict.outcome in ("hurt", "beaten"), verdict.control
     if worse and (control in RECIPES or not results.chosen["by"]):
         return printable(taking(results, control))
