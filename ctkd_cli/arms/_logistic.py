@@ -10,7 +10,8 @@ import numpy as np
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # scikit-learn's C
 FIXED = 1.0  # where a label has one example, and nothing can be left out
-FOLDS = 5
+FOLDS, FEWER = 5, 3  # parts; the latter beyond MANY rows, where they say as much
+MANY = 500
 ENOUGH = 2_000  # rows by which a strength is chosen
 RARE = 3  # the largest class has more than that many times the smallest's rows: balance them
 FLOOR = 1e-12  # of a probability
@@ -62,12 +63,13 @@ def _folds(gold: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
     shuffled = np.random.default_rng(0).permutation(len(gold))[:ENOUGH]
     rows = np.sort(shuffled)
     counts = np.bincount(gold[rows])
-    n_folds = min(FOLDS, int(counts[counts > 0].min()))
+    most = FOLDS if len(rows) <= MANY else FEWER
+    n_folds = min(most, int(counts[counts > 0].min()))
     splitter: Any = StratifiedKFold(max(2, n_folds), shuffle=True, random_state=0)
     of = None
     if groups is not None:
         of = groups[rows]
-        n_folds = min(FOLDS, len(np.unique(of)))
+        n_folds = min(most, len(np.unique(of)))
         splitter = GroupKFold(max(2, n_folds))
     if n_folds < 2:
         return None

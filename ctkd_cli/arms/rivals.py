@@ -76,6 +76,8 @@ class Rivals:
         reads_texts = name == "tfidf" or name.startswith("setfit")
         if reads_texts and kind.texts(self.target.test.inputs.select([])) is None:
             return f"it reads texts, and inputs of kind {kind.kind} are none"
+        if reads_texts and self.target.train.labels.offsets is not None:
+            return f"it gives a text one label, and those of kind {kind.kind} have several"
         return _setfit.why_not() if name.startswith("setfit") else ""
 
     def _of(self, name: str) -> ArmOutputs:

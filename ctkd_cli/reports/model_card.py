@@ -120,7 +120,7 @@ def _beaten(results: Results) -> str:
     told = f"log-likelihood by {by}"
     merit: Callable[[float], float] = float
     metric, seed = results.metric, results.seeds("distilled")[0]
-    n_validation = results.facts("target")["examples"]["validation"]
+    n_validation = results.facts("target").get("examples", {}).get("validation", 0)
     if not by and n_validation >= SELECTS:
         told, merit = f"{metric.title} on {n_validation} validation examples", metric.merit
         found = {

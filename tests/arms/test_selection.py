@@ -103,3 +103,35 @@ def test_with_an_example_of_a_label_nothing_is_chosen(ctkd: Ctkd, tiny_run: list
     assert code == 0, err
     (run,) = Path("outputs").iterdir()
     assert chosen(run)["arm"] == "distilled"
+
+
+@pytest.mark.parametrize(
+    ("n", "likelihoods", "told"),
+    [
+        (60, {}, "SetFit, the student's body, with macro-F1 on 60 validation examples 0.900 "
+         "against 0.800"),
+        (49, {}, ""),  # too few to tell
+        (0, {"distilled": -0.4, "tfidf": -0.3, "alone": -0.5},
+         "TF-IDF + logistic regression, with log-likelihood by parts -0.300 against -0.400"),
+        (0, {"distilled": -0.4, "untuned": -0.1}, ""),  # which is dearer
+        (0, {"distilled": -0.2, "alone": -0.3}, ""),
+    ],
+)  # fmt: skip
+def test_the_card_names_what_does_better_at_no_higher_cost(
+    n: int, likelihoods: dict[str, float], told: str
+) -> None:
+    from ctkd_cli.reports.model_card import _beaten
+    from ctkd_cli.tasks.metric import MACRO_F1
+
+    by = "parts" if likelihoods else ""
+    scores = {"distilled": 0.8, "setfit": 0.9, "untuned": 0.99}
+    results: Any = SimpleNamespace(
+        chosen={"arm": "distilled", "by": by, "likelihoods": likelihoods},
+        metric=MACRO_F1, seeds=lambda arm: [1, 2], own_costs={}, efficiency={},
+        controls=["alone", "tfidf", "untuned", "setfit"],
+        facts=lambda role: {"examples": {"validation": n}},
+        models={"teacher": {"parameters": 2.0}, "student": {"parameters": 1.0}},
+        on_validation={(arm, 1): {"validation_macro_f1": s} for arm, s in scores.items()},
+    )  # fmt: skip
+    found = _beaten(results)
+    assert found.partition(":** ")[2].rstrip(".") == told
