@@ -31,16 +31,7 @@ def with_columns(
     for setting, column in columns.items():
         if column in table.column_names:
             continue
-        close = difflib.get_close_matches(column, free, n=1, cutoff=CLOSE)
-        guess = (
-            close[0]
-            if close
-            else _guess(
-                table,
-                [name for name in free if name in table.column_names],
-                is_label=setting == "label",
-            )
-        )
+        close, guess = meant(table, column, free, is_label=setting == "label")
         if guess:
             free.remove(guess)
         named = f"{settings}.{setting}={guess or 'COLUMN'}"
@@ -50,7 +41,7 @@ def with_columns(
                 where=f"{where} ({source})",
                 got=column,
                 allowed=", ".join(present[:30]),
-                nearest=close[0] if close else "",
+                nearest=close,
                 remedy=shlex.quote(named) if settings else "",
             )
         )
@@ -95,6 +86,17 @@ def _dotted(table: Dataset) -> list[str]:
 
     schema = table.with_format("arrow")[:0].schema
     return [name for field in schema for name in inside(field.name, field.type)]
+
+
+def meant(
+    table: Dataset, column: str, free: Sequence[str], is_label: bool = False
+) -> tuple[str, str]:
+    """For a column that is not there, among those that are free: the one of nearly that name, and
+    the one that most likely is meant; "" when there is none."""
+    close = difflib.get_close_matches(column, free, n=1, cutoff=CLOSE)
+    if close:
+        return close[0], close[0]
+    return "", _guess(table, [name for name in free if name in table.column_names], is_label)
 
 
 def _guess(table: Dataset, free: Sequence[str], is_label: bool) -> str:

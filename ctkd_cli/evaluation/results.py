@@ -111,10 +111,12 @@ class Results(RunRecord):
 
     @cached_property
     def test_set(self) -> str:
-        """Identifies the target's test examples and their labels."""
+        """Identifies the target's test examples and their labels. Ids alone do not: those that are
+        counted are the same for every file."""
         rows = self.rows("distilled", self.seeds("distilled")[0])
-        pairs = sorted(zip(rows["id"].to_pylist(), rows["gold"].to_pylist(), strict=True))
-        return hashlib.sha256(repr(pairs).encode()).hexdigest()
+        columns = (rows[name].to_pylist() for name in ("id", "gold", "input"))
+        told = sorted(zip(*columns, strict=True), key=lambda row: str(row[0]))
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
 
     def groups(self, order: Sequence[str] | None = None) -> np.ndarray | None:
         """[N], a number for what each example belongs to; None where no examples belong

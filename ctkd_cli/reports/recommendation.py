@@ -25,7 +25,8 @@ CROWDED = 1.0  # load average above the number of cores: other work was waiting 
 
 def recommend(results: Results, verdict: Verdict) -> str:
     """One recommendation in a sentence or two. The student is recommended unless an arm of its own
-    size is better for certain, or one as large as the teacher is by more than WORTH."""
+    size is better for certain, or one as large as the teacher is by more than WORTH; where that one
+    only seems to be, nothing is."""
     small = [arm for arm in results.controls if not cost_of(results, arm).dearer]
     large = [arm for arm in AS_TEACHER if arm in results.arms and arm not in small]
     metric = results.metric
@@ -55,7 +56,14 @@ def recommend(results: Results, verdict: Verdict) -> str:
             f"{ahead.estimate:.3f} (95% interval {ahead.low:.3f} to {ahead.high:.3f})."
             f"{_measured(results)}"
         )
-    return f"Deploy the student: {student}; as large as the teacher: {teacher}.{_measured(results)}"
+    both = f"{student}; as large as the teacher: {teacher}"
+    if ahead.estimate > WORTH * _range(metric, second):
+        return (
+            f"Undecided between student and teacher. The student: {both}. It loses "
+            f"{ahead.estimate:.3f}, and this test is too small to be sure of that (95% interval "
+            f"{ahead.low:+.3f} to {ahead.high:+.3f}).{_measured(results)}"
+        )
+    return f"Deploy the student: {both}.{_measured(results)}"
 
 
 def _range(metric: Metric, statistics: np.ndarray) -> float:

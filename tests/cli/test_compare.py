@@ -166,6 +166,26 @@ def test_each_test_set_has_a_table(ctkd: Ctkd, runs: Path, monkeypatch: pytest.M
     assert [line["test set"] for line in table] == [row["test_set"] for row in rows]
 
 
+def test_other_texts_under_the_same_ids_are_another_test_set(
+    ctkd: Ctkd, runs: Path, tmp_path: Path
+) -> None:
+    """Ids that are counted are the same for every file, and labels may alternate in each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (run,) = runs.glob("*_other")
+    copied = shutil.copytree(run, tmp_path / "copied")
+    both = ["compare", str(run), str(copied), "--json"]
+    assert len({row["test_set"] for row in json.loads(ctkd(*both)[1])}) == 1
+    table = pq.read_table(copied / "predictions.parquet")
+    texts = pa.array([f"{text} of another file" for text in table["input"].to_pylist()])
+    place = table.column_names.index("input")
+    pq.write_table(table.set_column(place, "input", texts), copied / "predictions.parquet")
+    rows = json.loads(ctkd(*both)[1])
+    assert len({row["test_set"] for row in rows}) == 2
+    assert [row["p_value"] for row in rows] == [None, None]
+
+
 def test_different_test_sets_share_a_table_if_asked(ctkd: Ctkd, runs: Path) -> None:
     directories = [str(path) for path in runs.iterdir()]
     code, out, _ = ctkd("compare", *directories, "--different-tests", "--json")

@@ -73,9 +73,10 @@ def test_a_column_that_is_missing_names_the_option(ctkd: Ctkd, run: str, tmp_pat
     code, out, err = ctkd("predict", run, "tickets.csv", "--id", "tickets", "--keep", "when")
     assert (code, out) == (2, "")
     assert err.count("no such column") == 3
-    for words in ("got:     text", "allowed: ticket, body, opened, topic", "--text COLUMN",
+    for words in ("got:     text", "allowed: ticket, body, opened, topic", "try:     --text body\n",
                   "did you mean ticket?", "got:     when"):  # fmt: skip
         assert words in err
+    assert err.count("did you mean") == 1  # `text` is no other column, however alike
     code, out, err = ctkd("predict", run, "tickets.csv", "--text", "body", "--id", "ticket")
     assert code == 0, err
     assert "columns left out: opened, topic" in err

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctkd_cli.data._columns import meant
 from ctkd_cli.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -38,22 +40,32 @@ class Asked:
     def require_there(self, table: Dataset, inputs: Iterable[str], source: str) -> None:
         """Raise InputError with every column that a table lacks, and how to name another. inputs:
         the columns that are to be read."""
-        present = table.column_names
-        wanted = [("--id", self.id), *(("--keep", name) for name in self.keep)]
+        present, inputs = table.column_names, list(inputs)
+        wanted = [*(("--id", n) for n in [self.id] if n), *(("--keep", n) for n in self.keep)]
+        free = [name for name in present if name not in (*inputs, self.id, *self.keep)]
+        found: list[tuple[str, str, str]] = []  # option, name, the name that is close
+        read = []
+        for name in inputs:
+            if name in present:
+                read.append(name)
+                continue
+            close, guess = meant(table, name, free)
+            free = [each for each in free if each != guess]
+            read.append(guess or "COLUMN")
+            found.append(("--text", name, close))
+        found += [(o, name, nearest(name, present)) for o, name in wanted if name not in present]
         problems = [
             Problem(
                 "the data has no such column",
                 where=f"{option} ({source})",
                 got=name,
                 allowed=", ".join(present[:30]),
-                nearest=nearest(name, present),
-                remedy=remedy,
+                nearest=close,
+                remedy=shlex.join(w for each in read for w in ("--text", each))
+                if option == "--text"
+                else "",
             )
-            for option, name, remedy in (
-                *(("--text", name, "--text COLUMN, one of the allowed") for name in inputs),
-                *((option, name, "") for option, name in wanted if name is not None),
-            )
-            if name not in present
+            for option, name, close in found
         ]
         if problems:
             raise InputError(*problems)
