@@ -30,13 +30,11 @@ def has_settled(cross_entropy: Sequence[float], n_labels: int) -> bool:
 
 def unsettled(results: Results, arms: Iterable[str]) -> tuple[str, ...]:
     """Those of the arms whose training had not settled, with one seed at least."""
-    n_labels = len(results.facts("target")["labels"])
-    curves = {
-        arm: [[event["ce"] for event in events if "ce" in event] for events in seeds]
-        for arm, seeds in results.steps.items()
-    }
-    return tuple(
-        arm
-        for arm in arms
-        if not all(has_settled(curve, n_labels) for curve in curves.get(arm, []))
-    )
+    found = []
+    for arm in arms:
+        for events in results.steps.get(arm, []):
+            curve = [event["ce"] for event in events if "ce" in event]
+            if not has_settled(curve, len(results.facts("target")["labels"])):
+                found.append(arm)
+                break
+    return tuple(found)

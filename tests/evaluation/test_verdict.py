@@ -43,6 +43,7 @@ def results(
         metric=MACRO_F1,
         several=False,
         groups=lambda: None,
+        steps={},
         gold_rows=lambda: GOLD,
         predicted_rows=said.__getitem__,
         statistics=lambda arm: counts(GOLD, said[arm], 2),

@@ -39,6 +39,7 @@ def run(cost: dict[str, Any], **mistakes: int) -> Any:
         predicted_rows=said.__getitem__, efficiency=cost,
         environment={"hardware": {"cores": 2}}, own_costs={}, chosen={"arm": "distilled", "by": ""},
         models={role: {"parameters": n} for role, n in (("teacher", 22.7e6), ("student", 17.4e6))},
+        steps={},
         statistics=lambda arm: counts(GOLD, said[arm], 2),
         mean=lambda arm, metric: 1 - mistakes[arm] / N,
     )  # fmt: skip
