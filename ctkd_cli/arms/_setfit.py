@@ -49,29 +49,29 @@ def train(
 ) -> Answer:
     """SetFit with a model's body, its library's settings but for the paper's number of pairs and a
     bound on steps. gold: [n] label indices."""
-    from datasets import Dataset
-    from sentence_transformers import SentenceTransformer, models
-    from setfit import SetFitModel, Trainer, TrainingArguments
-    from sklearn.linear_model import LogisticRegression
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its libraries say to each other
+        from datasets import Dataset
+        from sentence_transformers import SentenceTransformer, models
+        from setfit import SetFitModel, Trainer, TrainingArguments
+        from sklearn.linear_model import LogisticRegression
 
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        model.base_model.save_pretrained(folder / "body")
-        save_preprocessor(folder / "body")
-        tokens = models.Transformer(str(folder / "body"))
-        width = getattr(tokens, "get_embedding_dimension", None)  # its newer name
-        pooling = models.Pooling((width or tokens.get_word_embedding_dimension)())
-        body = SentenceTransformer(modules=[tokens, pooling], device=device)
-        found = SetFitModel(model_body=body, model_head=LogisticRegression())
-        bounded = n_steps(len(texts)) == STEPS
-        arguments = TrainingArguments(
-            output_dir=str(folder / "out"), max_steps=STEPS if bounded else -1,
-            batch_size=BATCH, num_epochs=1, num_iterations=ITERATIONS, seed=seed,
-            save_strategy="no", report_to="none", show_progress_bar=False,
-        )  # fmt: skip
-        data = Dataset.from_dict({"text": [*texts], "label": gold.tolist()})
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            model.base_model.save_pretrained(folder / "body")
+            save_preprocessor(folder / "body")
+            tokens = models.Transformer(str(folder / "body"))
+            width = getattr(tokens, "get_embedding_dimension", None)  # its newer name
+            pooling = models.Pooling((width or tokens.get_word_embedding_dimension)())
+            body = SentenceTransformer(modules=[tokens, pooling], device=device)
+            found = SetFitModel(model_body=body, model_head=LogisticRegression())
+            bounded = n_steps(len(texts)) == STEPS
+            arguments = TrainingArguments(
+                output_dir=str(folder / "out"), max_steps=STEPS if bounded else -1,
+                batch_size=BATCH, num_epochs=1, num_iterations=ITERATIONS, seed=seed,
+                save_strategy="no", report_to="none", show_progress_bar=False,
+            )  # fmt: skip
+            data = Dataset.from_dict({"text": [*texts], "label": gold.tolist()})
             logging.getLogger("setfit").setLevel(logging.ERROR)
             Trainer(model=found, args=arguments, train_dataset=data).train()
 
