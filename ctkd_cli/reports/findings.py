@@ -84,6 +84,14 @@ def conflicts(results: Results) -> float | None:
     return float(np.mean(found)) if found else None
 
 
+def never_predicted(results: Results, arm: str) -> list[str]:
+    """Labels that training holds and an arm answers with nowhere on target test, with any seed."""
+    counts = results.facts("target")["counts"]["train"]
+    answered = set(np.unique(results.predicted_rows(arm)).tolist())
+    labels = enumerate(results.labels(arm))
+    return [label for place, label in labels if counts[label] and place not in answered]
+
+
 def on_top_of_stilts(results: Results) -> Interval | None:
     """Gain that distillation brings a student which has learnt the source first."""
     if not {STILTS_DISTILLED, "stilts"} <= set(results.arms):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ctkd_cli.reports.arm_titles import in_order_of_interest
-from ctkd_cli.reports.findings import brought, hint_judged, ledger, on_top_of_stilts
+from ctkd_cli.reports.findings import (
+    brought,
+    hint_judged,
+    ledger,
+    never_predicted,
+    on_top_of_stilts,
+)
 from ctkd_cli.runs.printable import printable
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
 
 WIDTH = 88
 NAME = 44  # characters of a label: the columns of figures take the rest of WIDTH
+MANY = 20  # labels, of which more are folded
 
 
 def render(results: Results, verdict: Verdict, advice: str) -> str:
@@ -43,9 +51,7 @@ def _header(results: Results, verdict: Verdict, advice: str) -> str:
         *(
             line
             for role, facts in results.tasks.items()
-            for line in _line(
-                f"{role} task", f"{facts['reader']}, labels {', '.join(facts['labels'])}"
-            )
+            for line in _line(f"{role} task", f"{facts['reader']}, {listed(facts['labels'])}")
         ),
         f"labels spent: {spent['train']} to train + {spent['validation']} to validate"
         + (
@@ -82,6 +88,9 @@ def _header(results: Results, verdict: Verdict, advice: str) -> str:
             f"distillation on top of it: gain {more.estimate:+.3f} "
             f"(95% interval {more.low:+.3f} to {more.high:+.3f})",
         )
+    for arm in dict.fromkeys(("distilled", verdict.control)):
+        if missing := never_predicted(results, arm):
+            lines += _line("never", f"{arm} answers nowhere with {listed(missing)}, though taught")
     for warning in (row.warning for row in ledger(results) if row.warning):
         lines += _line("warning", warning)
     for role, facts in results.tasks.items():
@@ -161,4 +170,22 @@ def _arm(results: Results, arm: str) -> str:
     title = f"{arm} on {task}, " + (
         f"the answers of seeds {numbers} together" if len(seeds) > 1 else f"seed {numbers}"
     )
-    return f"{title}\n{'-' * len(title)}\n{report.rstrip()}"
+    return f"{title}\n{'-' * len(title)}\n{_folded(report.rstrip())}"
+
+
+def listed(labels: Sequence[str]) -> str:
+    """`labels a, b`; of many the first few, and how many there are."""
+    if len(labels) <= MANY:
+        return f"label{'' if len(labels) == 1 else 's'} {', '.join(labels)}"
+    return f"{len(labels)} labels: {', '.join(labels[:MANY])}, ..."
+
+
+def _folded(report: str) -> str:
+    """A classification report; of many labels those with the least F1, the least first."""
+    head, body, *rest = report.split("\n\n")
+    rows = body.splitlines()
+    if len(rows) <= MANY:
+        return report
+    worst = sorted(rows, key=lambda row: float(row.split()[-2]))[:MANY]
+    more = f"{len(rows) - MANY} labels more, with no less F1".rjust(len(worst[0]))
+    return "\n\n".join([head, "\n".join([*worst, more]), *rest])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,8 @@ from hydra.errors import HydraException
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.settings import literals, plain_data
 from ctkd_cli.settings.config_files import GROUPS, initialised, options, several
+
+OF_MODELS = "huggingface"  # the option whose `model` any other may have been meant for
 
 
 def prepare(overrides: Sequence[str]) -> list[str]:
@@ -219,11 +221,19 @@ def _unknown_choices(group: str, override: Override) -> list[Problem]:
             got=str(value),
             allowed=", ".join(known),
             nearest=nearest(str(value), known),
-            remedy=f"ctkd list {group}",
+            remedy=_as_a_model(group, str(value), known) or f"ctkd list {group}",
         )
         for value in dict.fromkeys(map(str, names))
         if value not in known
     ]
+
+
+def _as_a_model(group: str, value: str, known: Collection[str]) -> str:
+    """What names a model where an option was asked for: hub ids and folders have marks that options
+    have not. "" where it does not look like one."""
+    if OF_MODELS not in known or not ("/" in value or "-" in value):
+        return ""
+    return f"{group}={OF_MODELS} {group}.model={value}"
 
 
 def _choices(override: Override) -> list[Any]:
