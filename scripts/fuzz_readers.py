@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -37,8 +39,7 @@ with atheris.instrument_imports(include=["ctkd_cli"]) if atheris else nullcontex
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.settings.plain_data import in_yaml, require_bounded
 
-_folder = tempfile.TemporaryDirectory(prefix="ctkd-fuzz-")
-FOLDER = Path(_folder.name)
+FOLDER = Path(tempfile.gettempdir(), f"ctkd-fuzz-{os.getpid()}")  # made where it is run
 KINDS = tuple(dict.fromkeys(FORMATS.values()))
 
 
@@ -152,4 +153,8 @@ def with_hypothesis(seconds: int, at_once: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    (with_atheris if atheris is not None else with_hypothesis)(int((sys.argv[1:] or ["60"])[0]))
+    FOLDER.mkdir()
+    try:
+        (with_atheris if atheris is not None else with_hypothesis)(int((sys.argv[1:] or ["60"])[0]))
+    finally:
+        shutil.rmtree(FOLDER)

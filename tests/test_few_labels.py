@@ -115,7 +115,7 @@ def test_a_rare_label_is_answered_where_classes_are_weighed(
 ) -> None:
     train = [*texts("goal", 97), *texts("film", 3)]
     test = [*texts("goal", 30, start=500), *texts("film", 30, start=500)]
-    settings = [*few(train, test), "student.head_start=random", "training.steps=40"]
+    settings = [*few(train, test), "training.steps=40"]
     answered = {}
     for weights in ("none", "auto"):
         run = tmp_path / weights

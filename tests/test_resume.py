@@ -219,7 +219,8 @@ def test_jobs_of_a_sweep_share_what_is_the_same(
     assert ctkd("run", "-m", *tiny_run, "lambda=0.5,1", "controls=basic")[0] == 0
     shared = [
         "teacher", "knowledge", "evaluation teacher", "student alone",
-        "control stilts on source", "control stilts",
+        "control stilts on source", "control stilts", "rival tfidf", "rival untuned",
+        "rival cut_body",
     ]  # fmt: skip
     assert reused(only() / "0") == []
     assert reused(only() / "1") == shared
@@ -280,6 +281,6 @@ def test_a_damaged_arm_is_made_again(
         entry.write_bytes(entry.read_bytes()[:-1] + b"\x00")
     code, _, err = ctkd("run", *tiny_run)
     assert code == 0
-    assert err.count("is damaged and is made again") == 2
+    assert err.count("is damaged and is made again") == 5  # two students, three rivals
     tables = [pq.read_table(run / "predictions.parquet") for run in Path("outputs").iterdir()]
     assert tables[0].equals(tables[1])

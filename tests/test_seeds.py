@@ -80,8 +80,10 @@ def test_the_saved_student_is_the_first_seeds(three: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(three / "student").eval()
-    tokenizer = AutoTokenizer.from_pretrained(three / "student")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        three / "student", trust_remote_code=True
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(three / "student", trust_remote_code=True)
     table = pq.read_table(three / "predictions.parquet").to_pylist()
     texts = [r["input"] for r in table if (r["arm"], r["seed"]) == ("distilled", 4)]
     with torch.no_grad():
@@ -103,8 +105,10 @@ def validation(three: Path) -> tuple[np.ndarray, np.ndarray]:
     settings = experiment.load(yaml.safe_load((three / "config.yaml").read_text()))
     split = task.load(settings.target, 4).validation
     assert len(split) == 40
-    model = AutoModelForSequenceClassification.from_pretrained(three / "student").eval()
-    tokenizer = AutoTokenizer.from_pretrained(three / "student")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        three / "student", trust_remote_code=True
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(three / "student", trust_remote_code=True)
     with torch.no_grad():
         texts = split.inputs["text"][:]
         logits = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.numpy()

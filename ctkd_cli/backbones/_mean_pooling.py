@@ -3,6 +3,7 @@ is."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,15 @@ def load(folder: Path) -> PreTrainedModel:
     return found
 
 
-def register() -> None:
-    """Let transformers' Auto classes know them, as if they were its own."""
+def register_for(folder: Path) -> None:
+    """Let transformers' Auto classes know them, as if they were its own, where a folder holds one.
+    A folder that cannot be read is told by whoever reads it."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
+        return
     from ctkd_cli.backbones import _mean_pooling_model as own
 
     transformers.AutoConfig.register(MODEL_TYPE, own.MeanPoolingConfig, exist_ok=True)

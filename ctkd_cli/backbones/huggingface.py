@@ -208,6 +208,7 @@ class Huggingface(Backbone):
         return tokenizer
 
     def load_preprocessor(self, folder: Path) -> Any:
+        _mean_pooling.register_for(folder)
         try:
             return _tokenizer.load(folder)
         except Exception as error:  # transformers raises a dozen kinds
@@ -263,9 +264,7 @@ class Huggingface(Backbone):
     @cached_property
     def _own_config(self) -> Any:
         """config.json as it lies there."""
-        own = _weights.read_config(self.folder, f"{self.role}.model")
-        if own.get("model_type") == _mean_pooling.MODEL_TYPE:
-            _mean_pooling.register()
+        _mean_pooling.register_for(self.folder)
         try:
             return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code

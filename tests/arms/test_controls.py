@@ -67,6 +67,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, tiny_run: list[str]) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("full"))
+        patch.setenv("CTKD_CACHE", str(Path("cache").absolute()))  # nothing else is in it
         assert main(["run", *tiny_run, "controls=full", "loss=hint"]) == 0
         (run,) = Path("outputs").iterdir()
         return run.absolute()
@@ -95,7 +96,10 @@ def test_arms_answer_the_same_examples_differently(full: Path) -> None:
     assert len(answers) == len(by_arm)
 
 
-def test_controls_reuse_what_is_there(ctkd: Ctkd, tiny_run: list[str], full: Path) -> None:
+def test_controls_reuse_what_is_there(
+    ctkd: Ctkd, tiny_run: list[str], full: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(full.parents[1] / "cache"))
     assert ctkd("run", *tiny_run, "controls=full", "loss=hint", "seed=2")[0] == 0
     (run,) = Path("outputs").iterdir()
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]

@@ -118,7 +118,7 @@ def test_the_settings_of_an_option(ctkd: Ctkd) -> None:
     )  # fmt: skip
     teacher = settings(ctkd, "teacher", "minilm_l6")
     assert teacher["teacher.training.epochs"]["default"] == 4
-    assert settings(ctkd, "training", "few_labels")["training.steps"]["default"] == 100
+    assert settings(ctkd, "training", "few_labels")["training.steps"]["default"] == "auto"
 
 
 def test_a_setting_is_shown_with_a_line_of_help(ctkd: Ctkd) -> None:

@@ -94,8 +94,8 @@ def test_a_label_with_nothing_to_train_on(
     ctkd: Ctkd, messages: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     asked = messages("ticket", "text", "label", labels=("bug", "login"))
-    with (tmp_path / "messages.csv").open("a") as stream:
-        stream.write("\nT-99,the only one,feature")
+    (tmp_path / "test.csv").write_text("text,label\na song,bug\na film,login\nthe one,feature\n")
+    asked.append("target.test=test.csv")
     code, _, err = ctkd("check", *asked)
     assert code == 2
     (remedy,) = tried(err)

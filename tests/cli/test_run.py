@@ -107,8 +107,10 @@ def test_the_saved_student_gives_the_same_predictions(finished) -> None:  # type
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     run, _ = finished
-    model = AutoModelForSequenceClassification.from_pretrained(run / "student").eval()
-    tokenizer = AutoTokenizer.from_pretrained(run / "student")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        run / "student", trust_remote_code=True
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(run / "student", trust_remote_code=True)
     rows = read(run, "distilled")
     with torch.no_grad():
         logits = model(**tokenizer(rows["input"], padding=True, return_tensors="pt")).logits

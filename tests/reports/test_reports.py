@@ -26,6 +26,7 @@ from ctkd_cli.evaluation.results import Results
 from ctkd_cli.evaluation.verdict import reach
 from ctkd_cli.reports import write_reports
 from ctkd_cli.reports.terminal import next_command
+from ctkd_cli.reports.text import MANY
 
 LABELS = ["<b>good</b>", "schlecht & $x_1$", "ردىء"]
 SOURCE = ["up", "down"]
@@ -354,8 +355,9 @@ def test_many_long_labels_fit_the_text_report(directory: Path) -> None:
     lines = (directory / "report.txt").read_text().splitlines()
     assert max(map(len, lines)) <= 100
     distilled = lines[next(i for i, line in enumerate(lines) if line.startswith("-----")) :]
-    rows = [line.strip().split("  ")[0] for line in distilled if "a label whose" in line][:52]
-    assert len(set(rows)) == 52
+    rows = [line.strip().split("  ")[0] for line in distilled if "a label whose" in line][:MANY]
+    assert len(set(rows)) == MANY
+    assert sum("32 labels more" in line for line in lines) == 3, "every arm's, folded"
 
 
 @pytest.mark.parametrize("directory", [[1]], indirect=True)
