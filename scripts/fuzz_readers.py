@@ -9,9 +9,9 @@ hypothesis draws them. Exit 1, with the bytes, when something else came out.
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -39,7 +39,8 @@ with atheris.instrument_imports(include=["ctkd_cli"]) if atheris else nullcontex
     from ctkd_cli.evaluation.results import Results
     from ctkd_cli.settings.plain_data import in_yaml, require_bounded
 
-FOLDER = Path(tempfile.gettempdir(), f"ctkd-fuzz-{os.getpid()}")  # made where it is run
+FOLDER = Path(tempfile.mkdtemp(prefix="ctkd-fuzz-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 KINDS = tuple(dict.fromkeys(FORMATS.values()))
 
 
@@ -153,8 +154,4 @@ def with_hypothesis(seconds: int, at_once: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir()
-    try:
-        (with_atheris if atheris is not None else with_hypothesis)(int((sys.argv[1:] or ["60"])[0]))
-    finally:
-        shutil.rmtree(FOLDER)
+    (with_atheris if atheris is not None else with_hypothesis)(int((sys.argv[1:] or ["60"])[0]))
