@@ -11,7 +11,7 @@ from ctkd_cli.evaluation.arm_names import AS_TEACHER
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
 
-SAME_TIME = 1.1  # times the student's: measurements differ by as much
+SAME_TIME = 2.0  # times the student's: what is measured at two moments differs by as much
 SAME_SIZE = 1.01  # times the student's: a head of other labels is no other size
 
 

@@ -139,10 +139,11 @@ def test_dearer_arms_come_second_with_what_they_cost() -> None:
     ("teacher", "dearer"),
     [
         ({"parameters": 17.41e6, "throughput": 190.0}, False),  # another head; as fast but for 5 %
-        ({"parameters": 17.4e6, "throughput": 170.0}, True),  # 1.18 times the time
+        ({"parameters": 17.4e6, "throughput": 110.0}, False),  # 1.8 times: a busy moment does that
+        ({"parameters": 17.4e6, "throughput": 90.0}, True),  # 2.2 times the time
         ({"parameters": 18.0e6, "throughput": 200.0}, True),  # 1.03 times the size
         ({"parameters": 9.0e6, "throughput": 300.0}, False),
-        ({"parameters": 9.0e6, "throughput": 100.0}, True),  # smaller and slower
+        ({"parameters": 9.0e6, "throughput": 90.0}, True),  # smaller and slower
     ],
 )
 def test_size_and_time_both_count(teacher: dict[str, float], dearer: bool) -> None:
