@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ctkd_cli.tasks.imbalance import class_weights
+
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # scikit-learn's C
 FIXED = 1.0  # where a label has one example, and nothing can be left out
 FOLDS, FEWER = 5, 3  # parts; the latter beyond MANY rows, where they say as much
 MANY = 500
 ENOUGH = 2_000  # rows by which a strength is chosen
-RARE = 3  # the largest class has more than that many times the smallest's rows: balance them
 FLOOR = 1e-12  # of a probability
 
 
@@ -46,7 +47,7 @@ def fit(features: Any, gold: np.ndarray, n_labels: int, groups: np.ndarray | Non
     are left out together, as the words of a sentence are; None: each by itself."""
     counts = np.bincount(gold, minlength=n_labels)
     classes = np.flatnonzero(counts)
-    balanced = bool(counts.max() > RARE * counts[classes].min())
+    balanced = class_weights(gold, n_labels, "auto") is not None
     if len(classes) < 2:
         return Fitted(None, classes, n_labels, FIXED, balanced, None)
     folds = _folds(gold, groups)

@@ -13,9 +13,8 @@ A body is read as `Backbone.embed` has it: for texts, the mean of the last hidde
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,8 +24,7 @@ import transformers
 
 from ctkd_cli.arms import _logistic, _setfit
 from ctkd_cli.arms._tfidf import TfIdf
-from ctkd_cli.arms.encoded_task import logits_of
-from ctkd_cli.arms.student import ArmOutputs
+from ctkd_cli.arms.student import ArmOutputs, kept, write_events
 from ctkd_cli.backbones.base import Outputs
 from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.runs import environment
@@ -34,7 +32,7 @@ from ctkd_cli.runtime import devices
 from ctkd_cli.tasks.positions import UNLABELLED
 from ctkd_cli.tasks.split import fingerprint
 from ctkd_cli.training import inference
-from ctkd_cli.training.checkpoints import Checkpoints, trained
+from ctkd_cli.training.checkpoints import Checkpoints
 from ctkd_cli.training.inference import LoadedModel
 
 if TYPE_CHECKING:
@@ -98,15 +96,10 @@ class Rivals:
             def told(folder: Path, _: Checkpoints) -> None:
                 with stage.remembered() as events:
                     make(name, folder, stage)
-                (folder / "events.json").write_text(json.dumps(events), encoding="utf-8")
+                write_events(folder, events)
 
-            folder, reused = trained("arms", key, stage, told, again=not experiment.reuse)
-            if reused:
-                for event in json.loads((folder / "events.json").read_text(encoding="utf-8")):
-                    stage.event(**event)
-        logits = logits_of(folder, "test")
-        assert logits is not None, "a task has a test split"
-        return ArmOutputs(name, logits, logits_of(folder, "validation"))
+            outputs = kept(name, key, stage, told, again=not experiment.reuse)
+        return replace(outputs, folder=None)
 
     def _backbone(self, name: str) -> Backbone:
         return self.experiment.teacher if name in OF_TEACHER else self.experiment.student

@@ -7,7 +7,8 @@ differ in what an `Arm` says, and in nothing else.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,10 @@ from ctkd_cli.training.checkpoints import Checkpoints, trained
 if TYPE_CHECKING:
     from ctkd_cli.distillation.terms import Terms
     from ctkd_cli.experiment import Experiment
-    from ctkd_cli.runs.rundir import RunDirectory, Stage
+    from ctkd_cli.runs.rundir import Event, RunDirectory, Stage
     from ctkd_cli.tasks.task import Task
+
+EVENTS = "events.json"  # what was told of an arm, in its entry of the cache
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,28 @@ def train_arm(
     key = arm_key(experiment, target.task, arm, keep_model)
     with rundir.stage(arm.stage, arm.name) as stage:
         make = partial(_make, experiment, target, arm, stage, keep_model)
-        folder, reused = trained("arms", key, stage, make, again=not experiment.reuse)
-        if reused:
-            for event in json.loads((folder / "events.json").read_text(encoding="utf-8")):
-                stage.event(**event)
+        outputs = kept(arm.name, key, stage, make, again=not experiment.reuse)
+    return outputs if keep_model else replace(outputs, folder=None)
+
+
+def kept(
+    name: str, key: str, stage: Stage, make: Callable[[Path, Checkpoints], None], again: bool
+) -> ArmOutputs:
+    """What an arm says, made now or, with all that was told of it, from the cache. make: fills a
+    folder with its answers (EncodedTask.write_logits), what was told (`write_events`), its model
+    where there is one."""
+    folder, reused = trained("arms", key, stage, make, again=again)
+    if reused:
+        for event in json.loads((folder / EVENTS).read_text(encoding="utf-8")):
+            stage.event(**event)
     logits = logits_of(folder, "test")
     assert logits is not None, "a task has a test split"
-    model = folder / "model" if keep_model else None
-    return ArmOutputs(arm.name, logits, logits_of(folder, "validation"), model)
+    return ArmOutputs(name, logits, logits_of(folder, "validation"), folder / "model")
+
+
+def write_events(folder: Path, events: Sequence[Event]) -> None:
+    """Keep what was told of an arm, for `kept`."""
+    (folder / EVENTS).write_text(json.dumps(events), encoding="utf-8")
 
 
 def _make(
@@ -102,11 +119,9 @@ def _make(
     loaded = target.load(model)
     if student.head_start == "regression":
         one_each = target.task.train.labels.offsets is None
-        weights = training.class_weights if one_each else "none"
-        start_head(loaded, target, seed, weights)
+        start_head(loaded, target, seed, training.class_weights if one_each else "none")
     events = target.fit(loaded, training, seed, arm.name, stage, checkpoints, distillation)
-    text = json.dumps([{**event, "arm": arm.name} for event in events])
-    (folder / "events.json").write_text(text, encoding="utf-8")
+    write_events(folder, [{**event, "arm": arm.name} for event in events])
     target.write_logits(loaded, folder)
     if keep_model:
         save(loaded, folder / "model")

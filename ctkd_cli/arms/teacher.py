@@ -23,6 +23,8 @@ from ctkd_cli.training.checkpoints import Checkpoints, trained
 from ctkd_cli.training.inference import LoadedModel
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ctkd_cli.arms.efficiency import Candidate
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
@@ -152,9 +154,12 @@ def _make(
     build = settings.build_fine_tuned if as_it_is else settings.build
     loaded = encoded.load(build(source.labels, source.settings))
     if not settings.fine_tuned and variant == "trained":
-        before = {name: held.clone() for name, held in body(settings, loaded.model).items()}
+        before: dict[str, Tensor] = {}
+        if settings.wise_ft < 1:
+            before = {name: held.clone() for name, held in body(settings, loaded.model).items()}
         encoded.fit(loaded, settings.training, settings.seed, arm, stage, checkpoints)
-        average(settings, loaded.model, before, settings.wise_ft)
+        if before:
+            average(settings, loaded.model, before, settings.wise_ft)
     encoded.write_logits(loaded, folder)
     save(loaded, folder / "model")
 

@@ -57,8 +57,8 @@ def start_head(
 ) -> None:
     """Give the head the weights of a logistic regression on what the body, as it is, makes of the
     labelled train examples, or of so many as have MOST positions (Kumar et al. 2022, LP-FT,
-    arXiv 2202.10054). Rows of labels without an
-    example stay as they are; so does all where fewer than two labels have any."""
+    arXiv 2202.10054). Rows of labels without an example stay as they are; so does all where fewer
+    than two labels have any."""
     encoded, labels = target.splits["train"], target.task.train.labels
     rows = np.flatnonzero(labels.labelled)
     n_positions = len(positions_of(encoded, rows)[0])

@@ -3,10 +3,11 @@ is."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctkd_cli.backbones import _weights
+from ctkd_cli.errors import InputError
 from ctkd_cli.runtime.lazy import transformers
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def register_for(folder: Path) -> None:
     """Let transformers' Auto classes know them, as if they were its own, where a folder holds one.
     A folder that cannot be read is told by whoever reads it."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        config = _weights.read_config(folder, "")
+    except InputError:
         return
-    if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
+    if config.get("model_type") != MODEL_TYPE:
         return
     from ctkd_cli.backbones import _mean_pooling_model as own
 

@@ -38,6 +38,11 @@ class MeanPoolingConfig(PreTrainedConfig):  # type: ignore[misc]
         self.body["num_hidden_layers"] = value
 
 
+def mean_state(hidden: Tensor, real: Tensor) -> Tensor:
+    """The mean of the states [B, T, d] of real tokens, [B, T] 1 where one is: [B, d]."""
+    return (hidden * real.unsqueeze(-1)).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp_min(1)
+
+
 class MeanPoolingForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
     """The body's last hidden states [B, T, d] -> their mean over real tokens [B, d], dropout,
     linear: logits [B, K]."""
@@ -62,8 +67,7 @@ class MeanPoolingForSequenceClassification(PreTrainedModel):  # type: ignore[mis
         hidden = read.last_hidden_state
         if attention_mask is None:
             attention_mask = torch.ones(hidden.shape[:2], device=hidden.device)
-        real = attention_mask.to(hidden.dtype).unsqueeze(-1)
-        mean = (hidden * real).sum(dim=1) / real.sum(dim=1).clamp_min(1)
+        mean = mean_state(hidden, attention_mask.to(hidden.dtype))
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(mean)))
 
     def get_input_embeddings(self) -> nn.Module:

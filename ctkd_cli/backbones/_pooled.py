@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ctkd_cli.backbones._mean_pooling_model import mean_state
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -82,4 +84,4 @@ def embeddings(model: PreTrainedModel, batch: Batch) -> Tensor | None:
     real = mask.to(hidden.dtype)
     if real.shape[1] != hidden.shape[1]:
         real = nn.functional.adaptive_max_pool1d(real[:, None], hidden.shape[1])[:, 0]
-    return (hidden * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)
+    return mean_state(hidden, real)

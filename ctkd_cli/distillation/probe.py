@@ -71,7 +71,6 @@ def linear_probe(pieces: Pieces, n_labels: int, strength: float = STRENGTH) -> F
 def linear_probes(pieces: Pieces, n_labels: int, strengths: Sequence[float]) -> list[FitProbe]:
     """How linear probes are fitted: scikit-learn's logistic regression on standardised features.
     pieces: all features, which decide the scales; they need no labels."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()
@@ -84,11 +83,7 @@ def linear_probes(pieces: Pieces, n_labels: int, strengths: Sequence[float]) -> 
         gold: np.ndarray,
         weights: np.ndarray | None = None,
     ) -> LinearProbe:
-        standard = scaler.transform(features.astype(np.float64))
-        found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold, weights)
-        return LinearProbe(
-            found.coef_, found.intercept_, scaler.mean_, scaler.scale_, found.classes_, n_labels
-        )
+        return _fitted(features, gold, weights, strength, scaler.mean_, scaler.scale_, n_labels)
 
     return [partial(fit, strength) for strength in strengths]
 
@@ -102,11 +97,23 @@ def few_labels_probe(
 ) -> LinearProbe:
     """A probe where only labelled rows are known: one scale for all features, since a handful of
     rows say little of each one's own. features: [n, d], gold: [n], weights: [n]."""
-    from sklearn.linear_model import LogisticRegression
-
     features = features.astype(np.float64)
     mean = features.mean(axis=0)
     scale = np.full(features.shape[1], max(float((features - mean).std()), 1e-12))
-    standard = (features - mean) / scale
+    return _fitted(features, gold, weights, strength, mean, scale, n_labels)
+
+
+def _fitted(
+    features: np.ndarray,
+    gold: np.ndarray,
+    weights: np.ndarray | None,
+    strength: float,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    n_labels: int,
+) -> LinearProbe:
+    from sklearn.linear_model import LogisticRegression
+
+    standard = (features.astype(np.float64) - mean) / scale
     found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold, weights)
     return LinearProbe(found.coef_, found.intercept_, mean, scale, found.classes_, n_labels)

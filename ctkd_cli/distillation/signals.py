@@ -66,9 +66,9 @@ class Joined:
         examples, rows, gold = self.known
         features = np.asarray(self.knowledge.features[rows], np.float64)
         some = fits[:1] if self.knowledge.adapted else fits
-        if class_weights == "auto" and self.labels.offsets is not None:
-            class_weights = "none"
-        weights = imbalance.class_weights(gold, 1 + int(gold.max(initial=-1)), class_weights)
+        one_each = self.labels.offsets is None
+        n_labels = 1 + int(gold.max(initial=-1))
+        weights = imbalance.class_weights(gold, n_labels, class_weights, one_each)
         return best_cross_fitted(some, features, gold, examples, self.labels, weights)
 
 

@@ -61,10 +61,9 @@ class TrainingSet:
     pairs: bool = False
 
     def class_weights(self, how: ClassWeights) -> np.ndarray | None:
-        """[K], None: all alike. Examples with several labels each are weighed when asked only."""
-        if how == "auto" and self.labels.offsets is not None:
-            return None
-        return class_weights(self.labels.known()[2], len(self.names), how)
+        """[K], None: all alike."""
+        _, _, gold = self.labels.known()
+        return class_weights(gold, len(self.names), how, self.labels.offsets is None)
 
     def tokens(self, loaded: LoadedModel) -> np.ndarray | None:
         """The ids that the model will read while it learns; None where inputs are no tokens."""
