@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import random
-import subprocess
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from _measured import Line, keep, lines, run
 
 Rows = list[tuple[str, str]]  # text, label
 Case = tuple[Rows, list[str], Rows]  # labelled, unlabelled, test
@@ -174,17 +172,14 @@ def main() -> None:
     if options.cases == ["table"]:
         print_table()
         return
-    done = {line["case"] for line in lines()}
+    done = {line["case"] for line in lines(RESULTS)}
     for name in options.cases or CASES:
         if name in done and not options.cases:
             continue
-        line = measure(name, options.seeds, options.set)
-        with RESULTS.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
-        print(json.dumps(line, indent=1), flush=True)
+        keep(RESULTS, measure(name, options.seeds, options.set))
 
 
-def measure(name: str, seeds: int, more: Sequence[str]) -> dict[str, object]:
+def measure(name: str, seeds: int, more: Sequence[str]) -> Line:
     make, settings = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         labelled, unlabelled, test = make()
@@ -195,30 +190,11 @@ def measure(name: str, seeds: int, more: Sequence[str]) -> dict[str, object]:
         if unlabelled:
             write(Path(folder, "more.csv"), ("text",), [(text,) for text in unlabelled])
             overrides.append(f"target.unlabelled={folder}/more.csv")
-        began = time.monotonic()
-        run = Path(folder, "run")
-        done = subprocess.run(
-            [sys.executable, "-m", "ctkd_cli", "run", "target=files", *overrides, *settings,
-             f"seeds={seeds}", f"hydra.run.dir={run}", *more],
-            capture_output=True, text=True,
-        )  # fmt: skip
-        seconds = time.monotonic() - began
-        line: dict[str, object] = {
-            "case": name, "seeds": seeds, "more": list(more), "labelled": len(labelled),
-            "labels": len({label for _, label in labelled}), "unlabelled": len(unlabelled),
-            "seconds": round(seconds, 1), "load": os.getloadavg()[0],
-        }  # fmt: skip
-        if done.returncode:
-            return {**line, "refused": done.stderr.strip().splitlines()[-12:]}
-        metrics = json.loads((run / "metrics.json").read_text())
-        scores = {
-            key.removesuffix("/macro_f1"): round(value, 4)
-            for key, value in metrics.items()
-            if key.endswith("/macro_f1") and key.count("/") == 1 and "gain" not in key
-        }
-        report = (run / "report.txt").read_text()
-        said = next((text for text in report.splitlines() if "macro-F1" in text), "")
-        return {**line, "macro_f1": scores, "said": said.strip()}
+        found = run(["target=files", *overrides, *settings, f"seeds={seeds}", *more])
+    return {
+        "case": name, "n_seeds": seeds, "more": list(more), "labelled": len(labelled),
+        "labels": len({label for _, label in labelled}), "unlabelled": len(unlabelled), **found,
+    }  # fmt: skip
 
 
 def write(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -226,20 +202,14 @@ def write(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
         csv.writer(stream).writerows([header, *rows])
 
 
-def lines() -> list[dict[str, object]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()]
-
-
 def print_table() -> None:
-    found = lines()
+    found = lines(RESULTS)
     scores = [line.get("macro_f1", {}) for line in found]
-    arms = list(dict.fromkeys(arm for each in scores for arm in each))  # type: ignore[attr-defined]
+    arms = list(dict.fromkeys(arm for each in scores for arm in each))
     print(f"| case | labels | labelled | unlabelled | {' | '.join(arms)} | seconds |")
     print("|---" * (len(arms) + 5) + "|")
     for line, each in zip(found, scores, strict=True):
-        shown = [f"{each[arm]:.3f}" if arm in each else "" for arm in arms]  # type: ignore[operator, index]
+        shown = [f"{each[arm]:.3f}" if arm in each else "" for arm in arms]
         print(
             f"| {line['case']} | {line['labels']} | {line['labelled']} | {line['unlabelled']} | "
             f"{' | '.join(shown)} | {line['seconds']} |"
