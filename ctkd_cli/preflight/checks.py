@@ -15,10 +15,12 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.preflight import compatibility, disk
 from ctkd_cli.runs import tracking
 from ctkd_cli.tasks import task as tasks
+from ctkd_cli.training.batches import as_drawn
 
 if TYPE_CHECKING:
     from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import Experiment
+    from ctkd_cli.tasks.fold import Fold
     from ctkd_cli.tasks.settings import AnyTask
     from ctkd_cli.tasks.task import Task
 
@@ -42,9 +44,12 @@ def check(experiment: Experiment, directory: Path) -> Checked:
     tracking.require(experiment.tracker)
     require_writable()  # before corpora are read, which lie there
     sources = source_side.load(experiment)
-    parts = [(seed_run, fold) for seed_run in experiment.seed_runs() for fold in experiment.parts]
-    seed_runs = [seed_run for seed_run, _ in parts]
-    targets = [tasks.load(experiment.target, seed_run.seed, fold) for seed_run, fold in parts]
+    seed_runs, targets = [], []
+    for each in experiment.seed_runs():
+        for fold in each.parts:
+            seed_run, target = target_of(each, fold)
+            seed_runs.append(seed_run)
+            targets.append(target)
     taught = source_side.taught(experiment, sources)
     for target in targets:
         compatibility.require(experiment, taught, target)
@@ -52,6 +57,14 @@ def check(experiment: Experiment, directory: Path) -> Checked:
     _require_sound_models(experiment)
     disk.require(experiment, taught, targets[0], directory)
     return Checked(experiment, sources, taught, seed_runs, targets)
+
+
+def target_of(experiment: Experiment, fold: Fold | None) -> tuple[Experiment, Task]:
+    """The target as the experiment's seed draws it and its training reads it, and the experiment
+    that goes with it."""
+    loaded = tasks.load(experiment.target, experiment.seed, fold)
+    target, training = as_drawn(loaded, experiment.training)
+    return experiment.model_copy(update={"training": training}), target
 
 
 # Models that were found sound in this process, by content and kind of task: a fact of the files,

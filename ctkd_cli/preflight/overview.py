@@ -22,12 +22,12 @@ def look(experiment: Experiment) -> tuple[dict[str, Any], LabelMap | None]:
     from ctkd_cli.cache.entries import require_writable
     from ctkd_cli.distillation.terms import hint_of
     from ctkd_cli.preflight import compatibility
+    from ctkd_cli.preflight.checks import target_of
     from ctkd_cli.preflight.estimate import estimate
-    from ctkd_cli.tasks import task
 
     require_writable()
     sources = source_side.taught(experiment, source_side.load(experiment))
-    target = task.load(experiment.target, experiment.seed, experiment.parts[0])
+    experiment, target = target_of(experiment, experiment.parts[0])
     compatibility.require(experiment, sources, target)
     known = known_already(experiment, sources, target)
     cost = estimate(experiment, sources, target, heard=list(known))

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.tasks.split import fingerprint
+
 if TYPE_CHECKING:
+    from ctkd_cli.tasks.task import Task
     from ctkd_cli.training.settings import Training
 
 PASSES, FEWEST = 10, 100  # over the labelled examples, and steps, of steps=auto
@@ -86,6 +89,25 @@ def labelled_per_batch(training: Training, n_labelled: int, n_unlabelled: int) -
     share = round(training.batch_size * n_labelled / (n_labelled + n_unlabelled))
     wanted = training.labelled_per_batch or max(share, training.batch_size // 4, 1)
     return min(wanted, training.batch_size, n_labelled)
+
+
+def as_drawn(task: Task, training: Training) -> tuple[Task, Training]:
+    """A task without the unlabelled inputs that its training has no steps to draw, so that nothing
+    is read, and no teacher asked, in vain; and the training, with as many labelled examples in a
+    batch as before. Which inputs stay is decided by what they hold, and by no seed: the seeds of a
+    run share them."""
+    unlabelled = np.flatnonzero(~task.train.labels.labelled)
+    n_labelled = len(task.labelled)
+    known = labelled_per_batch(training, n_labelled, len(unlabelled))
+    drawn = (training.batch_size - known) * n_steps(training, n_labelled, len(unlabelled))
+    if drawn >= len(unlabelled):
+        return task, training
+    order = np.lexsort(task.train.digests[unlabelled].T)
+    train = task.train.without(unlabelled[order[drawn:]])
+    told = f"{drawn:,} of {len(unlabelled):,} unlabelled inputs are read: training draws no more"
+    key = fingerprint(task.settings, task.labels, (train, task.validation, task.test))
+    left = replace(task, train=train, fingerprint=key, notes=(*task.notes, told))
+    return left, training.model_copy(update={"labelled_per_batch": known})
 
 
 def _stream(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from ctkd_cli.experiment import of_overrides
+from ctkd_cli.tasks import task as tasks
 from ctkd_cli.training import batches
+from ctkd_cli.training.batches import as_drawn
 from ctkd_cli.training.settings import Training
 
 LABELLED = np.arange(8)
@@ -74,3 +79,30 @@ def test_epochs_count_inputs() -> None:
     assert batches.n_steps(Training(epochs=1, batch_size=32), 33) == 2
     assert batches.n_steps(Training(steps=7, epochs=2, batch_size=32), 320) == 7
     assert batches.n_steps(Training(epochs=2, batch_size=32), 8) == 2
+
+
+def test_only_what_is_drawn_is_read(tmp_path: Path) -> None:
+    """2 steps of 32 with 8 labelled ones: 2 * 24 = 48 of 90 unlabelled inputs; every seed's the
+    same, but for what a seed has labelled."""
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    rows = [f"message {number},{'ab'[number % 2]}" for number in range(100)]
+    train.write_text("\n".join(["text,label", *rows, ""]))
+    test.write_text("text,label\nnothing like it,a\nneither is this,b\n")
+    experiment = of_overrides(
+        ["target=files", f"target.train={train}", f"target.test={test}",
+         "target.labels_per_class=5"]
+    )  # fmt: skip
+    training = experiment.training.model_copy(update={"steps": 2})
+    read = {}
+    for seed in (1, 2):
+        task = tasks.load(experiment.target, seed)
+        drawn, own = as_drawn(task, training)
+        assert len(drawn.train) == 10 + 48
+        assert drawn.labelled.size == 10
+        assert own.labelled_per_batch == 8
+        assert any("48 of 90" in note for note in drawn.notes)
+        hidden = np.flatnonzero(~drawn.train.labels.labelled)
+        read[seed] = set(drawn.train.select(hidden).ids)
+    assert len(read[1] ^ read[2]) <= 20  # 10 labelled ones each
+    enough = experiment.training.model_copy(update={"steps": 4})
+    assert as_drawn(task, enough) == (task, enough)  # 96 draws
