@@ -76,6 +76,8 @@ class Rivals:
             return f"it reads texts, and inputs of kind {kind.kind} are none"
         if reads_texts and self.target.train.labels.offsets is not None:
             return f"it gives a text one label, and those of kind {kind.kind} have several"
+        if name.startswith("setfit") and not self._backbone(name).encodes_sentences:
+            return "it tunes a transformer"
         return _setfit.why_not() if name.startswith("setfit") else ""
 
     def _of(self, name: str) -> ArmOutputs:

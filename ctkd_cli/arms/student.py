@@ -114,6 +114,9 @@ def _make(
             arm.terms, experiment.lambda_, experiment.schedule, experiment.on_conflict
         )
     training = experiment.training
+    if student.rate != 1:
+        rate = training.learning_rate * student.rate
+        training = training.model_copy(update={"learning_rate": rate})
     if arm.label_smoothing is not None:
         training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
     loaded = target.load(model)

@@ -6,10 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctkd_cli.backbones import _weights
-from ctkd_cli.errors import InputError
-from ctkd_cli.runtime.lazy import transformers
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -40,20 +36,3 @@ def load(folder: Path) -> PreTrainedModel:
         folder, use_safetensors=True
     )
     return found
-
-
-def register_for(folder: Path) -> None:
-    """Let transformers' Auto classes know them, as if they were its own, where a folder holds one.
-    A folder that cannot be read is told by whoever reads it."""
-    try:
-        config = _weights.read_config(folder, "")
-    except InputError:
-        return
-    if config.get("model_type") != MODEL_TYPE:
-        return
-    from ctkd_cli.backbones import _mean_pooling_model as own
-
-    transformers.AutoConfig.register(MODEL_TYPE, own.MeanPoolingConfig, exist_ok=True)
-    transformers.AutoModelForSequenceClassification.register(
-        own.MeanPoolingConfig, own.MeanPoolingForSequenceClassification, exist_ok=True
-    )

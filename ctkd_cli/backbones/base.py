@@ -12,6 +12,7 @@ from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.settings.component import Component
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
@@ -47,6 +48,8 @@ class Backbone(Component):
     backbone: str = ""
     reads: ClassVar[frozenset[str]]
     gives: ClassVar[frozenset[str]] = frozenset({"logits", "features", "head"})
+    encodes_sentences: ClassVar[bool] = False  # as sentence-transformers would have it, for SetFit
+    rate: ClassVar[float] = 1.0  # times training.learning_rate, at which a student of it learns
 
     @abstractmethod
     def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
@@ -108,6 +111,24 @@ class Backbone(Component):
     def require_fitting(self, kind: Kind) -> None:
         """Raise InputError when the weights do not fit the configuration, or there is no such
         architecture for a kind of task. Loads none of them."""
+
+    @property
+    def cuts_vocabulary(self) -> bool:
+        """Whether it is to know only the tokens that the task's texts hold."""
+        return False
+
+    def write_cut(
+        self, used: np.ndarray, frequencies: np.ndarray, kind: Kind, folder: Path
+    ) -> None:
+        """Write the model, untrained, and its preprocessor, with these token ids alone, those that
+        any text needs, and kept.npy: their ids of before. used: [n], sorted; frequencies: [n],
+        their shares of all tokens. Raises InputError for a model whose vocabulary cannot be cut.
+        """
+        raise NotImplementedError
+
+    def lying_in(self, folder: Path) -> Self:
+        """The same backbone with what `write_cut` has written."""
+        raise NotImplementedError
 
     def untrained(self) -> Self:
         """The same architecture and preprocessing, with random weights."""

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ctkd_cli.backbones import _config_changes, _layers, _mean_pooling, _tokenizer, _weights
+from ctkd_cli.backbones import (
+    _config_changes,
+    _layers,
+    _mean_pooling,
+    _own_models,
+    _tokenizer,
+    _weights,
+)
 from ctkd_cli.backbones.base import Backbone, ModelSize
 from ctkd_cli.errors import InputError, Problem, nearest
 from ctkd_cli.runtime.lazy import torch, transformers
+from ctkd_cli.settings.validation import Refused
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,6 +39,7 @@ class Huggingface(Backbone):
     cut to some layers."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    encodes_sentences: ClassVar[bool] = True
 
     model: str = Field(min_length=1, description="a folder, package:DISTRIBUTION/PATH, or a hub id")
     revision: str = Field("main", description="branch, tag or commit of a hub id")
@@ -41,6 +50,11 @@ class Huggingface(Backbone):
         "head",
         description="what the head reads of a text: as the model's own class has it (its first or "
         "last token, mostly), or the mean of its last hidden states",
+    )
+    vocabulary: Literal["all", "target"] = Field(
+        "all",
+        description="target: a student knows no pieces of words but those that the task's texts "
+        "hold (labelled, unlabelled, source), and single characters",
     )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: only the architecture and the tokenizer are used"
@@ -53,6 +67,18 @@ class Huggingface(Backbone):
         None, description="names of the outputs of a fine-tuned model that has only LABEL_0, ..."
     )
     allow_pickle: bool = Field(False, description="read *.bin weights, which can run code")
+
+    @field_validator("vocabulary")
+    @classmethod
+    def _of_a_student(cls, value: str) -> str:
+        if value == "target" and cls.role == "teacher":
+            raise Refused(
+                Problem(
+                    "a teacher reads with all it knows", where="teacher.vocabulary", got=value,
+                    allowed="all", remedy="student.vocabulary=target, which makes students small",
+                )
+            )  # fmt: skip
+        return value
 
     @cached_property
     def folder(self) -> Path:
@@ -186,6 +212,37 @@ class Huggingface(Backbone):
     def untrained(self) -> Self:
         return self.model_copy(update={"weights": "random"})
 
+    @property
+    def cuts_vocabulary(self) -> bool:
+        return self.vocabulary == "target"
+
+    def write_cut(
+        self, used: np.ndarray, frequencies: np.ndarray, kind: Kind, folder: Path
+    ) -> None:
+        from ctkd_cli.backbones import _vocabulary
+
+        config = copy.deepcopy(self._own_config)
+        config.pad_token_id = self.preprocessor().pad_token_id
+        whole = self.model_copy(update={"pooling": "head", "layers": None, "config": {}})
+        try:
+            if self.weights == "random":
+                kept = _vocabulary.cut_tokenizer(self.preprocessor(), used, folder)
+                _vocabulary.renumber(config, kept)
+                config.save_pretrained(folder)
+                return
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # draws a head, which nobody reads
+                model = whole._load(config, kind, ignore_mismatched_sizes=True)
+            kept = _vocabulary.cut_tokenizer(self.preprocessor(), used, folder)
+            _vocabulary.cut_embedding(model, kept)
+            model.save_pretrained(folder)
+        except ValueError as error:
+            raise _vocabulary.cannot_be_cut(f"{self.role}.vocabulary", error) from None
+
+    def lying_in(self, folder: Path) -> Self:
+        place = {"model": str(folder), "vocabulary": "all", "allow_pickle": False}
+        return type(self).model_validate({**self.model_dump(), **place})
+
     def load_trained(self, folder: Path) -> PreTrainedModel:
         if _weights.read_config(folder, "")["model_type"] == _mean_pooling.MODEL_TYPE:
             return _mean_pooling.load(folder)
@@ -208,7 +265,7 @@ class Huggingface(Backbone):
         return tokenizer
 
     def load_preprocessor(self, folder: Path) -> Any:
-        _mean_pooling.register_for(folder)
+        _own_models.register_for(folder)
         try:
             return _tokenizer.load(folder)
         except Exception as error:  # transformers raises a dozen kinds
@@ -264,7 +321,7 @@ class Huggingface(Backbone):
     @cached_property
     def _own_config(self) -> Any:
         """config.json as it lies there."""
-        _mean_pooling.register_for(self.folder)
+        _own_models.register_for(self.folder)
         try:
             return transformers.AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # as for the tokenizer; and a model that brings its own code

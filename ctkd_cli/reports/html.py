@@ -60,6 +60,7 @@ def render(results: Results, verdict: Verdict, advice: str, pictures: Mapping[st
             tasks=results.tasks,
             target=target,
             spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
+            vocabulary=results.vocabulary,
             config=results.config,
             columns=columns_of(results),
             best=best_arms(results),

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from ctkd_cli.evaluation.verdict import Verdict
 
 
+WITHOUT_TORCH = (
+    "With numpy and tokenizers alone, from inside this folder or with it on the path:",
+    "",
+    "```python",
+    "from static_numpy import StaticStudent",
+    "",
+    'student = StaticStudent("path/to/student")',
+    'print(student.labels, student.probabilities(["..."]))',
+    "```",
+    "",
+)
+
+
 def render(results: Results, verdict: Verdict, advice: str) -> str:
     """Markdown with YAML front matter; advice: of recommend."""
     learnt = " and on ".join(_listed(facts["labels"]) for facts in results.sources.values())
@@ -81,6 +94,11 @@ def render(results: Results, verdict: Verdict, advice: str) -> str:
             "",
             kind.usage(own_code=any((results.directory / "student").glob("*.py"))),
             "",
+            *(
+                WITHOUT_TORCH
+                if (results.directory / "student" / "static_numpy.py").exists()
+                else ()
+            ),
             "It was made for inputs like those of its target task, and measured on them only.",
             "",
         ]
@@ -123,11 +141,9 @@ def _beaten(results: Results) -> str:
     n_validation = results.facts("target").get("examples", {}).get("validation", 0)
     if not by and n_validation >= SELECTS:
         told, merit = f"{metric.title} on {n_validation} validation examples", metric.merit
-        found = {
-            each: results.on_validation[each, seed][f"validation_{metric.name}"]
-            for each in ("distilled", *results.controls)
-            if (each, seed) in results.on_validation
-        }
+        name, asked = f"validation_{metric.name}", ("distilled", *results.controls)
+        scores = {each: results.unseen.get((each, seed), {}) for each in asked}
+        found = {each: of[name] for each, of in scores.items() if name in of}
     if arm not in found:
         return ""
     rivals = [each for each in no_dearer(results) if each in found]

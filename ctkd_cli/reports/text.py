@@ -72,6 +72,8 @@ def _header(results: Results, verdict: Verdict, advice: str) -> str:
         lines += _each_seed(results, seeds)
     if cost := results.efficiency:
         lines += _line("cost of use", _cost(cost))
+    if results.vocabulary:
+        lines += _line("vocabulary", results.vocabulary)
     for name, hint in results.hints.items():
         lines += _line("hint", f"{name}: {hint.sentence}")
     if results.hints:

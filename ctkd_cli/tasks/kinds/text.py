@@ -39,8 +39,8 @@ print(classify({}))
 
 `truncation=True` cuts long texts where the student was trained to have them cut."""
 TRUSTED = ", trust_remote_code=True"
-OWN_CODE = """`trust_remote_code=True` runs the one Python file of this folder, a few lines that
-take the mean of the hidden states; `student.pooling=head` makes a student that needs none."""
+OWN_CODE = """`trust_remote_code=True` runs the Python file of this folder that makes the model of
+its weights, a few lines; a student of transformers' own (`student.pooling=head`) needs none."""
 
 
 class Text(Kind):
