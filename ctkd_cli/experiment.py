@@ -94,7 +94,7 @@ class Experiment(Frozen):
     fusion: Fusion = Field("leep", description="how several sources are put together")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     seeds: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1, description="how many seeds one run takes: seed, seed + 1, and so on"
+        3, description="how many seeds one run takes: seed, seed + 1, and so on"
     )
     evaluation: Literal["test", "folds"] = Field(
         "test",

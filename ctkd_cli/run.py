@@ -7,7 +7,7 @@ import errno
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,6 +19,7 @@ from ctkd_cli import reports
 from ctkd_cli.arms import ablation, controls, efficiency, record, rivals, selection
 from ctkd_cli.arms.adaptation import STAGE, adapted
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
+from ctkd_cli.arms.cut_vocabulary import student_of
 from ctkd_cli.arms.encoded_task import EncodedTask
 from ctkd_cli.arms.keys import knowledge_key, target_pool
 from ctkd_cli.arms.sources import ask_teachers
@@ -53,14 +54,16 @@ def run(
     directory: Path,
     overrides: Sequence[str],
     listener: Listener | None = None,
+    among: bool = False,
 ) -> Mapping[str, float]:
     """Run an experiment and leave its run directory. Returns the figures of metrics.json.
 
-    listener: is told all that happens; may raise Pruned. Raises RunFailed when the run began and
-    could not end; Interrupted.
+    listener: is told all that happens; may raise Pruned. among: whether its settings stand beside
+    others, and some are to be chosen. Raises RunFailed when the run began and could not end;
+    Interrupted.
     """
     experiment, sources, taught = checked.experiment, checked.sources, checked.taught
-    seed_runs, targets = checked.seed_runs, checked.targets
+    seed_runs, targets = [*checked.seed_runs], checked.targets
     devices.set_threads(experiment.device)
     reports.get_ready()
     memory.freeze_gc()
@@ -70,6 +73,10 @@ def run(
         if devices.resolve(experiment.device).type == "cpu":  # of others nothing is known before
             told = estimate(experiment, taught, targets[0]).sentence
             rundir.tell(f"estimated time: {told}")
+        student = student_of(experiment, targets, list(sources.values()), rundir)
+        experiment, *seed_runs = (
+            each.model_copy(update={"student": student}) for each in (experiment, *seed_runs)
+        )
         pool = partial(target_pool, *targets)
         memory.release()
         teachers = ask_teachers(experiment, taught, pool(), rundir)
@@ -79,7 +86,9 @@ def run(
         for position, (seed_run, target) in enumerate(zip(seed_runs, targets, strict=True)):
             with rundir.seed_run(SeedRun(seed_run.seed, position, len(seed_runs), folds[position])):
                 encoded = EncodedTask.of(target, seed_run.student, seed_run.device, encoded)
-                answers += _one_seed(seed_run, encoded, sources, taught, teachers, pool, rundir)
+                answers += _one_seed(
+                    seed_run, encoded, sources, taught, teachers, pool, rundir, among
+                )
         metrics: Mapping[str, float] = {}
         with rundir.stage("evaluation"):
             if parallel.is_main():
@@ -111,6 +120,7 @@ def _one_seed(
     teachers: Teachers,
     pool: Callable[[], Split],
     rundir: RunDirectory,
+    among: bool,
 ) -> Iterator[pa.Table]:
     """The teachers through the bridge, and every arm, on target test."""
     target = encoded.task
@@ -139,10 +149,17 @@ def _one_seed(
         said[arm.name] = replace(arm, logits=arm.logits[:0])  # of a million examples, all arms
         record.on_validation(rundir, arm.name, target, arm.validation)
         yield predictions.table(arm.name, experiment.seed, target, arm.logits)
+    again = partial(_again, experiment, taught, teachers, pool, rundir)
+    if among and (found := selection.likelihood(target, partial(again, others=()))) is not None:
+        rundir.event(selection.STAGE, "likelihood", arm="distilled", log_likelihood=found)
     if first:
         chosen = "distilled"
         if experiment.select == "best_arm":
-            chosen = _best(experiment, encoded, taught, teachers, pool, said, rundir)
+            candidates = [name for name, arm in said.items() if arm.folder is not None]
+            choice = selection.choose(target, said, candidates, partial(again, others=said))
+            rundir.event(selection.STAGE, "chosen", **asdict(choice))
+            rundir.tell(choice.sentence)
+            chosen = choice.arm
         student = said[chosen].folder
         assert student is not None, "it was to be kept"
         if parallel.is_main():
@@ -150,40 +167,34 @@ def _one_seed(
                 _keep_and_time(experiment, encoded, student, teachers, rundir)
 
 
-def _best(
+def _again(
     experiment: Experiment,
-    encoded: EncodedTask,
     taught: Mapping[str, Task],
     teachers: Teachers,
     pool: Callable[[], Split],
-    said: Mapping[str, ArmOutputs],
     rundir: RunDirectory,
-) -> str:
-    """The arm of the student's architecture that does best where it has not learnt."""
+    part: Task,
+    number: int,
+    others: Collection[str],
+) -> Iterator[ArmOutputs]:
+    """The distilled student and those other arms that took part, once more, on a part's task."""
+    read = EncodedTask.of(part, experiment.student, experiment.device)
+    bridged = apply_bridge(experiment, part, adapted(experiment, part, teachers, rundir))
 
-    def again(part: Task, number: int) -> Iterator[ArmOutputs]:
-        read = EncodedTask.of(part, experiment.student, experiment.device)
-        bridged = apply_bridge(experiment, part, adapted(experiment, part, teachers, rundir))
+    def train(arm: Arm) -> ArmOutputs:
+        title = f"{arm.name}, part {number + 1}"
+        named = replace(arm, name=title, stage=selection.STAGE)
+        return replace(train_arm(experiment, read, rundir, named), name=arm.name)
 
-        def train(arm: Arm) -> ArmOutputs:
-            title = f"{arm.name}, part {number + 1}"
-            named = replace(arm, name=title, stage=selection.STAGE)
-            return replace(train_arm(experiment, read, rundir, named), name=arm.name)
-
-        yield train(Arm("alone"))
-        yield train(Arm("distilled", terms=bridged.terms, taught=bridged.key))
-        others = controls.Controls(experiment, taught, part, pool, bridged, rundir, train)
-        yield from others.outputs()
-        yield from rivals.Rivals(told, part, rundir).outputs()
-
-    there = tuple(name for name in experiment.controls.rivals if name in said)
+    yield train(Arm("distilled", terms=bridged.terms, taught=bridged.key))
+    if not others:
+        return
+    yield train(Arm("alone"))
+    yield from controls.Controls(experiment, taught, part, pool, bridged, rundir, train).outputs()
+    there = tuple(name for name in experiment.controls.rivals if name in others)
     beside = experiment.controls.model_copy(update={"rivals": there})
     told = experiment.model_copy(update={"controls": beside})
-    candidates = [name for name, arm in said.items() if arm.folder is not None]
-    choice = selection.choose(encoded.task, said, candidates, again)
-    rundir.event(selection.STAGE, "chosen", **asdict(choice))
-    rundir.tell(choice.sentence)
-    return choice.arm
+    yield from rivals.Rivals(told, part, rundir).outputs()
 
 
 # What using a teacher and a student costs, as this process measured it. Their sizes decide it and

@@ -1,4 +1,5 @@
-"""select=best_arm: which arm is handed over, by labelled examples that it has not learnt from.
+"""What is chosen by labelled examples that students have not learnt from: the arm that is handed
+over (select=best_arm), and settings, of which the jobs of a sweep each have their own.
 
 By mean log-likelihood: on validation where that has enough examples (SELECTS), else over FOLDS
 parts of the labelled ones, each answered by arms that were trained on the others. Test has no part
@@ -70,6 +71,18 @@ def choose(
         by = f"{FOLDS}-fold cross-validation on {len(task.labelled)} labelled examples"
     best = max(candidates, key=lambda name: found.get(name, -np.inf))
     return Choice(best, found, by)
+
+
+def likelihood(task: Task, again: Callable[[Task, int], Iterable[ArmOutputs]]) -> float | None:
+    """The distilled student's mean log-likelihood of labels that were left out, by which settings
+    are chosen; None where validation is large enough for that, or parts cannot be had. again: as
+    `choose` has it, of this arm at least."""
+    if int(task.validation.labels.labelled.sum()) >= SELECTS or too_few(task):
+        return None
+    try:
+        return _cross_validated(task, again)["distilled"]
+    except InputError:  # a bridge or a loss that wants more than a part has
+        return None
 
 
 def too_few(task: Task) -> bool:

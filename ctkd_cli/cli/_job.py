@@ -47,7 +47,7 @@ def run_job(config: DictConfig) -> float:
         checked = check(experiment, directory)  # before the imports that take seconds
         from ctkd_cli.run import run as run_experiment
 
-        run_experiment(checked, directory, typed, _judge(job, experiment))
+        run_experiment(checked, directory, typed, _judge(job, experiment), among=True)
         return objective(directory) if parallel.is_main() else float("nan")
     except Pruned:
         return float("nan")

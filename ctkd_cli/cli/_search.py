@@ -37,14 +37,16 @@ def space_of(plan: Plan) -> Space:
 
 def _require_validation(experiment: Experiment) -> None:
     """Raise InputError when there is nothing but test to choose settings on."""
+    from ctkd_cli.arms import selection
     from ctkd_cli.tasks import task
 
     target = experiment.target
-    if not len(task.load(target, experiment.seed).validation):
+    loaded = task.load(target, experiment.seed)
+    if not len(loaded.validation) and selection.too_few(loaded):
         raise InputError(
             Problem(
-                "settings are chosen on validation, never on test, and this target has no "
-                "validation split",
+                "settings are chosen by labels that students have not seen, never on test, and "
+                "this target has no validation split and too few labels to leave some out",
                 where="target.validation_size",
                 got=str(target.validation_size),
                 allowed="a number of examples per class, or a share of train",

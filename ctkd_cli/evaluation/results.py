@@ -161,14 +161,14 @@ class Results(RunRecord):
         }
 
     def _scores(self, arm: str, seed: int) -> dict[str, float]:
-        """As predicted; `validation_...` and, at the temperature fitted there, `..._scaled` where
-        there is a validation split; and for students how far they agree with the teacher, and how
-        much of their batches was padding."""
+        """As predicted; on what students have not learnt from (`unseen`) and, at the temperature
+        that validation fits, `..._scaled`; and for students how far they agree with the teacher,
+        and how much of their batches was padding."""
         table, labels = self.rows(arm, seed), self.labels(arm)
         answers = self.answers(arm, seed)
         found = score(self.kind(arm), labels, _whole(table["gold"]), _whole(table["predicted"]))
         found |= confidence_scores(answers)
-        found |= self.on_validation.get((arm, seed), {})
+        found |= self.unseen.get((arm, seed), {})
         if (share := self.padding.get((arm, seed))) is not None:
             found["padding_share"] = share
         temperature = self.temperatures.get((arm, seed))

@@ -85,20 +85,22 @@ class RunRecord:
         }
 
     @cached_property
-    def on_validation(self) -> dict[tuple[str, int], dict[str, float]]:
+    def unseen(self) -> dict[tuple[str, int], dict[str, float]]:
         """`validation_...` scores by arm and seed, means over its folds, where there is a
-        validation set."""
+        validation set; `cross_validated_...` where settings are chosen by left-out labels."""
         told = ("time", "stage", "event", "seed", "fold", "arm")
-        found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        for event in self._named("evaluation", "validation"):
-            found.setdefault(self._arm_and_seed(event), []).append(event)
+        found: dict[tuple[str, int], dict[str, list[float]]] = {}
+        for prefix, events in {
+            "validation": self._named("evaluation", "validation"),
+            "cross_validated": self._named("selection", "likelihood"),
+        }.items():
+            for event in events:
+                scores = found.setdefault(self._arm_and_seed(event), {})
+                for name in event.keys() - told:
+                    scores.setdefault(f"{prefix}_{name}", []).append(event[name])
         return {
-            key: {
-                f"validation_{name}": float(np.mean([event[name] for event in each]))
-                for name in each[0]
-                if name not in told
-            }
-            for key, each in found.items()
+            key: {name: float(np.mean(each)) for name, each in scores.items()}
+            for key, scores in found.items()
         }
 
     def _arm_and_seed(self, event: dict[str, Any]) -> tuple[str, int]:
@@ -124,6 +126,11 @@ class RunRecord:
         """How the logistic regression of each rival was fitted, with the first seed."""
         events = [e for e in self.events if e["event"] == "fitted"]
         return {event["arm"]: event for event in reversed(events)}
+
+    @cached_property
+    def vocabulary(self) -> str:
+        """What was left of the student's vocabulary, in words; "" where all of it was."""
+        return str(next(self._named("student", "vocabulary"), {}).get("sentence", ""))
 
     @cached_property
     def chosen(self) -> dict[str, Any]:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.metric import Metric
 
 ENOUGH = 4  # complete trials, before anything is said of importance
-HISTORY = "Each trial's {} on validation, and the best so far"
+HISTORY = "Each trial's {} on {}, and the best so far"
 IMPORTANCE = (
-    "Share of the variation of the score on validation that each setting explains by itself and "
-    "with others (fANOVA over {n} trials)"
+    "Share of the variation of the score they are chosen by that each setting explains by itself "
+    "and with others (fANOVA over {n} trials)"
 )
 
 
@@ -29,10 +29,15 @@ def pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
     """File name -> a picture and what it shows; none where a sweep was no search."""
     from ctkd_cli.sweep.search.best_trials import study_of
 
-    study, metric = study_of(sweep.directory), sweep.metric
+    study, metric = study_of(sweep.directory), sweep.chooses or sweep.metric
     if study is None or not _complete(study):
         return {}
-    found = {"search_history": (history(study, metric), HISTORY.format(metric.title))}
+    found = {
+        "search_history": (
+            history(study, metric, sweep.chosen_on),
+            HISTORY.format(metric.title, sweep.chosen_on),
+        )
+    }
     if shares := importances(study):
         words = IMPORTANCE.format(n=len(_complete(study)))
         found["search_importance"] = (importance(shares), words)
@@ -49,8 +54,9 @@ def importances(study: Study) -> dict[str, float]:
     return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)))
 
 
-def history(study: Study, metric: Metric) -> Figure:
-    """Scores over the trials' numbers; pruned ones where they were when they ended."""
+def history(study: Study, metric: Metric, chosen_on: str) -> Figure:
+    """Scores, of this metric on what trials are chosen on, over the trials' numbers; pruned ones
+    where they were when they ended."""
     complete = _complete(study)
     numbers = [trial.number for trial in complete]
     scores = [metric.merit(trial.value or 0.0) for trial in complete]
@@ -68,7 +74,7 @@ def history(study: Study, metric: Metric) -> Figure:
         if pruned:
             at, heights = zip(*pruned, strict=True)
             axes.scatter(at, heights, color=OTHERS[3], marker="x", s=26, label="pruned")
-        axes.set(title="Search", xlabel="trial", ylabel=f"{metric.title} on validation")
+        axes.set(title="Search", xlabel="trial", ylabel=f"{metric.title} on {chosen_on}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", alpha=0.3)
         axes.legend(frameon=False, loc="lower right")

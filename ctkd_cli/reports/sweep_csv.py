@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ctkd_cli.runs.spreadsheet import inert, write
+from ctkd_cli.sweep.job import LIKELIHOOD
 from ctkd_cli.tasks.metric import MACRO_F1
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def render(jobs: Sequence[Job]) -> str:
     name = next((job.metric for job in jobs if job.ended), MACRO_F1).name
     judged = [f"{what}/{name}" for what in ("alone", "distilled", "gain")]
     ends = [f"gain/{name}_low", f"gain/{name}_high"]
-    figures = [*judged, *ends, "distilled/accuracy", f"distilled/validation_{name}"]
+    unseen = [f"distilled/validation_{name}", f"distilled/cross_validated_{LIKELIHOOD.name}"]
+    figures = [*judged, *ends, "distilled/accuracy", *unseen]
     text = io.StringIO()
     header = ["job", "status", *map(inert, keys), *figures, "reason"]
     write(text, [header, *_rows(jobs, keys, figures)])

@@ -38,6 +38,7 @@ def write(sweep: Sweep) -> None:
         sweep=sweep,
         counted=words.counted(sweep),
         answer=words.answer(sweep),
+        chosen_by=words.chosen_by(sweep),
         caution=words.caution(sweep),
         saved=saved,
         saving=[words.saving(each, sweep.metric) for each in saved],
@@ -59,13 +60,12 @@ def _pictures(sweep: Sweep) -> dict[str, tuple[Figure, str]]:
         name = "curve" if len(curves) == 1 else f"curve_{key}"
         found[name] = sweep_plots.curve(curve, sweep.metric), _of_curve(curve, sweep.metric)
     if (grid := shapes.grid(sweep)) is not None:
-        framed = "; framed: chosen by validation" if grid.chosen is not None else ""
+        framed = f"; framed: chosen by {sweep.chosen_on}" if grid.chosen is not None else ""
         found["heat_map"] = sweep_plots.grid(grid), GRID.format(sweep.metric.title) + framed
     if (lines := shapes.lines(sweep)) is not None:
-        found["parallel"] = (
-            sweep_plots.lines(lines, sweep.metric),
-            LINES.format(sweep.metric.title, lines.scored),
-        )
+        metric = sweep.chooses or sweep.metric
+        picture = sweep_plots.lines(lines, metric), LINES.format(metric.title, lines.scored)
+        found["parallel"] = picture
     return found
 
 

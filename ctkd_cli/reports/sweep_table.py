@@ -85,19 +85,19 @@ def _table(sweep: Sweep, console: Console) -> Table:
         if Measurement.get(console, anyhow, table).maximum <= console.width:
             break
     if len(groups) > len(shown):
-        order = "the best on validation" if sweep.has_validation else "the first"
+        order = "the first" if sweep.chooses is None else f"the best on {sweep.chosen_on}"
         table.caption = f"{order}; all {len(groups)} in sweep.html"
     return table
 
 
 def _titles(sweep: Sweep, short: bool, stacked: bool) -> list[str]:
-    validation = ["valid." if short else "validation"] if sweep.has_validation else []
+    unseen = [] if sweep.chooses is None else [words.chosen_by(sweep, short)]
     gain = "gain" if stacked else "gain (95% interval)"
-    return ["settings", "seeds", *validation, "alone", "distilled", gain]
+    return ["settings", "seeds", *unseen, "alone", "distilled", gain]
 
 
 def _row(sweep: Sweep, group: Group, short: bool, stacked: bool) -> list[str]:
-    validation = [f"{group.validation:.3f}"] if sweep.has_validation else []
+    unseen = [] if sweep.chooses is None else [f"{sweep.unseen(group):.3f}"]
     means = [f"{group.score(arm):.3f}" for arm in ("alone", "distilled")]
     name, gain, interval = group.name, f"{group.gain.estimate:+.3f}", words.spread(group.gain)
     if short:
@@ -106,4 +106,4 @@ def _row(sweep: Sweep, group: Group, short: bool, stacked: bool) -> list[str]:
         name = ("\n" if stacked else " ").join(named) or group.name
     if interval:
         interval = f"\n{interval}" if stacked else f" ({interval})"
-    return [name, str(group.n_seeds), *validation, *means, f"{gain}{interval}"]
+    return [name, str(group.n_seeds), *unseen, *means, f"{gain}{interval}"]

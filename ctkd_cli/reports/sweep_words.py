@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.sweep.job import LIKELIHOOD
+
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.label_curve import Saved
     from ctkd_cli.evaluation.significance import Interval
@@ -14,28 +16,36 @@ if TYPE_CHECKING:
 
 
 def answer(sweep: Sweep) -> str:
-    """Which settings validation chooses and what test says of them; or why none are chosen."""
+    """Which settings are chosen and what test says of them; or why none are."""
     if not sweep.groups:
         return "No job is complete."
     best, n = sweep.best, len(sweep.groups)
     if n == 1:
         return f"Gain over the best control on test: {gained(sweep.groups[0].gain)}."
     if best is None:
-        none = all(group.validation is None for group in sweep.groups)
+        none = all(group.unseen(sweep.metric) is None for group in sweep.groups)
         lack = "these runs have no" if none else "not all runs have a"
         return (
-            f"No settings are chosen: {lack} validation split, and the best of {n} on test would "
-            "be flattered by the choice. Put a split aside with "
+            f"No settings are chosen: {lack} validation split, or labels enough to leave some out, "
+            f"and the best of {n} on test would be flattered by the choice. Put a split aside with "
             "target.validation_size=N (examples per class, or a share) and run again."
         )
     equal, metric = len(sweep.equals) - 1, sweep.metric
     others = f" (tied with {equal} more)" if equal else ""
+    by, on = sweep.chooses or metric, sweep.chosen_on
     return (
-        f"Chosen by validation among {n} settings{others}: {best.name}. "
-        f"{metric.title[0].upper()}{metric.title[1:]} {best.validation:.3f} on validation, "
-        f"{best.score('distilled'):.3f} on test; gain "
+        f"Chosen by {on} among {n} settings{others}: {best.name}. "
+        f"{by.title[0].upper()}{by.title[1:]} {sweep.unseen(best):.3f} on {on}, "
+        f"{metric.title} {best.score('distilled'):.3f} on test; gain "
         f"over the best control on test {gained(best.gain)}."
     )
+
+
+def chosen_by(sweep: Sweep, short: bool = False) -> str:
+    """The title of the column with what settings are chosen by."""
+    if sweep.chooses is LIKELIHOOD:
+        return "log-lik." if short else LIKELIHOOD.title
+    return "valid." if short else "validation"
 
 
 def caution(sweep: Sweep) -> str:

@@ -156,7 +156,8 @@ def typed(overrides: Sequence[str]) -> list[tuple[str, Any]]:
 @dataclass(frozen=True)
 class Plan:
     """How a command line becomes jobs. overrides: the user's, with the lists of values that an
-    experiment's own `sweep` adds for keys that they have not set (adds: whether it did); search:
+    experiment's own `sweep` adds for keys that they have not set, and one seed a job where they run
+    over `seed` (adds: whether it did); search:
     the settings of the sweeper; composed: the settings of the only job, when it is one and nothing
     is wrong with it so far."""
 
@@ -189,8 +190,10 @@ def plan(overrides: Sequence[str]) -> Plan:
     added = [
         f"{key!s}={','.join(map(literal, each))}" for key, each in own.items() if key not in given
     ]
+    over_seeds = any(o.key_or_group == "seed" and o.is_sweep_override() for o in parsed)
+    one_each = ["seeds=1"] if over_seeds and not given & {"seeds"} else []
     return Plan(
-        overrides=(*overrides, *added),
+        overrides=(*overrides, *added, *one_each),
         adds=bool(added),
         launcher=str(hydra.runtime.choices.get("hydra/launcher")),
         sweeper=str(hydra.runtime.choices.get("hydra/sweeper")),

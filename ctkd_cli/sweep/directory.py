@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ctkd_cli.runs.rundir import SWEEP_FILE
-from ctkd_cli.sweep.job import NOT_BEGUN, Group, Job, named, of_job, varied
+from ctkd_cli.sweep.job import LIKELIHOOD, NOT_BEGUN, Group, Job, named, of_job, varied
 from ctkd_cli.tasks.metric import MACRO_F1, Metric
 
 MANY = 20  # groups, beyond which the first ones are those that are looked at
@@ -70,31 +70,48 @@ class Sweep:
         """What the first complete job is judged by."""
         return self.groups[0].metric if self.groups else MACRO_F1
 
+    @cached_property
+    def chooses(self) -> Metric | None:
+        """What settings are chosen by, on labelled examples that students have not learnt from;
+        None where some groups have no such score."""
+        for metric in (LIKELIHOOD, self.metric):
+            if all(group.unseen(metric) is not None for group in self.groups):
+                return metric
+        return None
+
     @property
-    def has_validation(self) -> bool:
-        return all(group.validation is not None for group in self.groups)
+    def chosen_on(self) -> str:
+        """In words, what they are chosen on."""
+        return "left-out labels" if self.chooses is LIKELIHOOD else "validation"
+
+    def unseen(self, group: Group) -> float:
+        """A group's score by what settings are chosen by; 0 where there is no such thing."""
+        return (group.unseen(self.chooses) if self.chooses else None) or 0.0
+
+    def merit(self, group: Group) -> float:
+        """The same, so that more is better."""
+        return self.chooses.merit(self.unseen(group)) if self.chooses else 0.0
 
     @cached_property
     def best(self) -> Group | None:
-        """The group that validation chooses, the first of equals; None where there is no choice,
-        or no validation to make it by. Test has no part in it."""
-        if len(self.groups) < 2 or not self.has_validation:
+        """The group that is chosen, the first of equals; None where there is no choice, or nothing
+        to make it by. Test has no part in it."""
+        if len(self.groups) < 2 or self.chooses is None:
             return None
-        return max(self.groups, key=lambda group: group.merit)
+        return max(self.groups, key=self.merit)
 
     @property
     def equals(self) -> list[Group]:
-        """The groups that validation cannot tell from the best."""
+        """The groups that cannot be told from the best by what it was chosen by."""
         best = self.best
-        return [g for g in self.groups if best is not None and g.validation == best.validation]
+        return [g for g in self.groups if best is not None and self.merit(g) == self.merit(best)]
 
     @property
     def ranked(self) -> list[Group]:
-        """The groups as they came or, where they are many, those first that are best on
-        validation."""
-        if len(self.groups) <= MANY or not self.has_validation:
+        """The groups as they came or, where they are many, the best first."""
+        if len(self.groups) <= MANY or self.chooses is None:
             return self.groups
-        return sorted(self.groups, key=lambda group: -group.merit)
+        return sorted(self.groups, key=lambda group: -self.merit(group))
 
     def command(self, job: Job) -> str:
         """Runs one job again by itself, for a shell."""

@@ -18,6 +18,10 @@ from ctkd_cli.runs.rundir import last_word
 from ctkd_cli.tasks.metric import MACRO_F1, Metric, described
 
 NOT_BEGUN = "not begun"
+LIKELIHOOD = described(
+    {"name": "log_likelihood", "title": "log-likelihood", "higher_is_better": True,
+     "bounds": (-np.inf, 0.0)}
+)  # fmt: skip
 PRUNED = "pruned"  # by a search, as hopeless
 
 
@@ -104,18 +108,13 @@ class Group:
     def n_seeds(self) -> int:
         return len(self.of_seeds("distilled")) or len(self.jobs)
 
-    @cached_property
-    def validation(self) -> float | None:
-        """The distilled student's score on validation; None when a job has no validation."""
-        figure = f"distilled/validation_{self.metric.name}"
-        if all(figure in job.metrics for job in self.jobs):
-            return self.mean(figure)
-        return None
-
-    @property
-    def merit(self) -> float:
-        """The same, so that more is better."""
-        return self.metric.merit(self.validation or 0.0)
+    def unseen(self, metric: Metric) -> float | None:
+        """The distilled student's score, by a metric that settings may be chosen by, on labelled
+        examples that it has not learnt from: by log-likelihood over folds of the labelled ones,
+        else on validation. None when a job has none."""
+        what = "cross_validated" if metric is LIKELIHOOD else "validation"
+        figure = f"distilled/{what}_{metric.name}"
+        return self.mean(figure) if all(figure in job.metrics for job in self.jobs) else None
 
     @cached_property
     def gain(self) -> Interval:

@@ -111,9 +111,9 @@ def lines(sweep: Sweep) -> Lines | None:
     axes = [_axis(key, [group.settings.get(key, "") for group in groups]) for key in keys]
     tested = [group.score("distilled") for group in groups]
     scores, scored = tested, "test"
-    if sweep.has_validation:
-        scores, scored = [group.validation or 0.0 for group in groups], "validation"
-        axes.append(_score_axis(f"{sweep.metric.title}, validation", scores))
+    if sweep.chooses is not None:
+        scores, scored = [sweep.unseen(group) for group in groups], sweep.chosen_on
+        axes.append(_score_axis(f"{sweep.chooses.title}, {scored}", scores))
     axes.append(_score_axis(f"{sweep.metric.title}, test", tested))
     chosen = groups.index(sweep.best) if sweep.best is not None else None
     return Lines(tuple(axes), tuple(scores), scored, chosen)
@@ -129,7 +129,7 @@ def _curve(sweep: Sweep, axis: str, others: Sequence[str]) -> Curve | None:
             for group in sweep.groups
             if all(group.settings.get(key) == best.settings.get(key) for key in others)
         ]
-        fixed = f"{named(dict(best.settings), others)}, as chosen by validation"
+        fixed = f"{named(dict(best.settings), others)}, as chosen by {sweep.chosen_on}"
         if found := _through(alike, axis, fixed):
             return found
     return _through(sweep.groups, axis, "means over the other settings" if others else "")

@@ -131,7 +131,7 @@ def test_the_card_names_what_does_better_at_no_higher_cost(
         controls=["alone", "tfidf", "untuned", "setfit"],
         facts=lambda role: {"examples": {"validation": n}},
         models={"teacher": {"parameters": 2.0}, "student": {"parameters": 1.0}},
-        on_validation={(arm, 1): {"validation_macro_f1": s} for arm, s in scores.items()},
+        unseen={(arm, 1): {"validation_macro_f1": s} for arm, s in scores.items()},
     )  # fmt: skip
     found = _beaten(results)
     assert found.partition(":** ")[2].rstrip(".") == told

@@ -239,6 +239,14 @@ def test_jobs_of_hydras_sweeps(sweep: str, values: list[str]) -> None:
     assert compose.jobs([sweep, "name=x"]) == [[value, "name=x"] for value in values]
 
 
+def test_a_sweep_over_seeds_has_a_job_for_each() -> None:
+    """A run takes three seeds by itself; jobs of seed=1,2 would share most of theirs."""
+    assert compose.plan(["seed=1,2", "lambda=1"]).overrides[-1] == "seeds=1"
+    assert not compose.plan(["seed=1,2"]).adds  # several values without -m stay a mistake
+    for asked in (["seed=1,2", "seeds=4"], ["seed=7"], ["lambda=1,2"]):
+        assert compose.plan(asked).overrides == tuple(asked)
+
+
 def test_what_the_basic_sweeper_cannot_do_is_said() -> None:
     with pytest.raises(InputError, match="swept"):
         compose.jobs(["lambda=interval(0,1)"])

@@ -12,7 +12,8 @@ import yaml
 
 def job(
     folder: Path, number: int, overrides: list[str], figures: tuple[float, float] | None,
-    reason: str = "", validation: float | None = None, **status: Any,
+    reason: str = "", validation: float | None = None, likelihood: float | None = None,
+    **status: Any,
 ) -> None:  # fmt: skip
     """What a job leaves: figures are macro-F1 of alone and distilled; None when it failed."""
     directory = folder / str(number)
@@ -28,6 +29,8 @@ def job(
         }  # fmt: skip
         if validation is not None:
             metrics["distilled/validation_macro_f1"] = validation
+        if likelihood is not None:
+            metrics["distilled/cross_validated_log_likelihood"] = likelihood
         (directory / "metrics.json").write_text(json.dumps(metrics))
 
 

@@ -167,17 +167,37 @@ def test_validation_chooses_and_test_is_told_beside_it(
     found = Sweep(tmp_path)
     assert found.best is not None
     assert found.best.name == "lambda=1"
-    assert found.best.validation == pytest.approx(0.8)
+    assert found.unseen(found.best) == pytest.approx(0.8)
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "Chosen by validation among 2 settings: lambda=1. Macro-F1 0.800 on validation, 0.700 on "
-        "test; gain over the best control on test +0.200 (95% interval -1.000 to +1.000)."
+        "Chosen by validation among 2 settings: lambda=1. Macro-F1 0.800 on validation, macro-F1 "
+        "0.700 on test; gain over the best control on test +0.200 (95% interval -1.000 to +1.000)."
     ) in out
     assert "best of 2 is in part luck" in out
     assert 'class="main"><td class="settings">lambda=1' in (tmp_path / "sweep.html").read_text()
     assert [float(row["distilled/validation_macro_f1"]) for row in rows(tmp_path)] == [
         0.7, 0.9, 0.6, 0.8
     ]  # fmt: skip
+
+
+def test_labels_left_out_choose_before_a_small_validation_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where each job has a log-likelihood of labels that were left out: -0.4 is more than -0.6."""
+    job(tmp_path, 0, ["lambda=1"], (0.5, 0.7), validation=0.9, likelihood=-0.6)
+    job(tmp_path, 1, ["lambda=2"], (0.5, 0.8), validation=0.7, likelihood=-0.4)
+    summarise(tmp_path)
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "Chosen by left-out labels among 2 settings: lambda=2. Log-likelihood -0.400 on left-out "
+        "labels, macro-F1 0.800 on test"
+    ) in out
+    assert "log-likelihood</button>" in (tmp_path / "sweep.html").read_text()
+    column = "distilled/cross_validated_log_likelihood"
+    assert [float(row[column]) for row in rows(tmp_path)] == [-0.6, -0.4]
+    job(tmp_path, 2, ["lambda=3"], (0.5, 0.8), validation=0.8)  # has none: validation must do
+    summarise(tmp_path)
+    assert "Chosen by validation among 3 settings: lambda=1." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("first", [None, 0.7])

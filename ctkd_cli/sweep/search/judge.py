@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ctkd_cli.errors import Pruned
+from ctkd_cli.evaluation.metrics import SELECTS
 from ctkd_cli.sweep.search.study import open_study
 from ctkd_cli.tasks.metric import MACRO_F1, described
 
@@ -23,13 +24,15 @@ def judge_of(settings: Mapping[str, Any], directory: Path, number: int, seeds: i
 
 
 class Judge:
-    """Listens to a run, and raises Pruned. Reports the mean over the seeds so far: each time the
-    distilled student's validation is read in training, and when its training has ended."""
+    """Listens to a run with enough validation examples, and raises Pruned. Reports the mean over
+    the seeds so far: each time the distilled student's validation is read in training, and when
+    its training has ended."""
 
     def __init__(self, trial: Any, seeds: int) -> None:
         self._trial = trial
         self._seeds = seeds
         self._metric = MACRO_F1
+        self._n_validation = 0
         self._ended: list[float] = []  # scores of the seeds that are done
         self._reports = 0
         self._reported = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
@@ -37,6 +40,9 @@ class Judge:
     def __call__(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "facts" and line.get("role") == "target":
             self._metric = described(line["metric"])
+            self._n_validation = sum(line["counts"]["validation"].values())
+        if self._n_validation < SELECTS:
+            return  # too few to say that a trial is hopeless
         if line.get("arm") != "distilled" or line["event"] not in ("validated", "validation"):
             return
         now = self._metric.merit(line[self._metric.name])

@@ -19,9 +19,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from ctkd_cli.runs.rundir import metrics_of, status_of
+from ctkd_cli.runs.rundir import status_of
+from ctkd_cli.sweep.job import LIKELIHOOD, Group, Job
 from ctkd_cli.sweep.launchers.base import PLUGINS
-from ctkd_cli.tasks.metric import described
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -119,11 +119,14 @@ class OptunaSweeper(Sweeper):
 
 
 def objective(directory: Path) -> float:
-    """What is maximised: the distilled student's score on validation, a mean over the run's seeds,
-    of a complete run; NaN without validation. Where less is better, it is negated."""
-    metric = described(status_of(directory).get("metric"))
-    found = metrics_of(directory).get(f"distilled/validation_{metric.name}", float("nan"))
-    return metric.merit(found)
+    """What is maximised, of a complete run: the distilled student's log-likelihood of left-out
+    labels or, where there is none, its score on validation, negated where less is better; means
+    over the run's seeds. NaN without either."""
+    judged = Group({}, "", (Job.read(directory),))
+    for metric in (LIKELIHOOD, judged.metric):
+        if (found := judged.unseen(metric)) is not None:
+            return metric.merit(found)
+    return float("nan")
 
 
 def _tell(study: Study, number: int, directory: Path) -> None:
