@@ -14,6 +14,7 @@ from ctkd_cli.evaluation.calibration import validated_temperature
 from ctkd_cli.runs import environment
 from ctkd_cli.runs.atomic import write_atomically
 from ctkd_cli.runs.rundir import RunDirectory
+from ctkd_cli.settings import compose
 from ctkd_cli.settings.config_files import user_config_dir
 from ctkd_cli.tasks.positions import UNLABELLED
 
@@ -33,7 +34,8 @@ def provenance(rundir: RunDirectory, experiment: Experiment, overrides: Sequence
     rundir.write_yaml("overrides.yaml", list(overrides))
     models = {"teacher": experiment.teacher, "student": experiment.student}
     weights = {role: backbone.fingerprint() for role, backbone in models.items()}
-    facts = {**environment.describe(), "config_dir": user_config_dir(), "backbones": weights}
+    facts = {**environment.describe(), "config_dir": user_config_dir(), "backbones": weights,
+             "chosen": compose.chosen()}  # fmt: skip
     rundir.write_json("environment.json", facts)
     sizes = {role: {"parameters": model.size().parameters} for role, model in models.items()}
     rundir.event("data", "models", **sizes)
@@ -58,6 +60,7 @@ def facts(
         role=role,
         kind=task.settings.kind,
         reader=task.readers,
+        title=task.settings.title(),
         licence=task.licences,
         labels=list(task.labels),
         counts=task.counts(),

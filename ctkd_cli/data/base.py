@@ -34,6 +34,11 @@ class Reader(Component):
         Raises InputError when a file, a column or a split is missing or cannot be read.
         """
 
+    def title(self) -> str:
+        """What the data is called where it is the user's own, such as a file's name; "" where the
+        option that names it says it."""
+        return ""
+
     def licence(self) -> str:
         """One line on the data's licence, "" when it is the user's own."""
         return ""

@@ -38,6 +38,9 @@ class Conll(Reader):
     )
     encoding: str | None = Field(None, description="default: UTF-8, or UTF-16 with its mark")
 
+    def title(self) -> str:
+        return Path(self.train).stem
+
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
         if "words" not in columns:
             raise InputError(

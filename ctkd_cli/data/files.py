@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -41,6 +42,9 @@ class Files(Reader):
         if value is not None and (len(value) != 1 or value in '"\r\n'):
             raise ValueError(r"one character, such as ; or \t, and neither quote nor line end")
         return value
+
+    def title(self) -> str:
+        return Path(self.train).stem
 
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
         tables: dict[str, Dataset] = {}

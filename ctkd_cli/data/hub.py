@@ -25,6 +25,9 @@ class Hub(Reader):
     validation_split: str = "validation"
     test_split: str = "test"
 
+    def title(self) -> str:
+        return self.path
+
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
         from datasets import load_dataset, load_dataset_builder
 

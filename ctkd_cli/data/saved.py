@@ -23,6 +23,9 @@ class Saved(Reader):
     validation_split: str = "validation"
     test_split: str = "test"
 
+    def title(self) -> str:
+        return Path(self.folder).name
+
     def read(self, columns: dict[str, str], label: str) -> dict[str, Dataset]:
         from datasets import Dataset, load_from_disk
 

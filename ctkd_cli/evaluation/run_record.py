@@ -52,6 +52,15 @@ class RunRecord:
         return {**named, "target": self.facts("target")}
 
     @cached_property
+    def titles(self) -> dict[str, str]:
+        """What each task is called: as it was chosen, or by the user's own data."""
+        chosen = self.environment.get("chosen", {})
+        return {
+            role: facts.get("title") or chosen.get(role) or facts["reader"]
+            for role, facts in self.tasks.items()
+        }
+
+    @cached_property
     def teachers(self) -> dict[str, dict[str, Any]]:
         """Facts of the source task that each teacher's arm is about."""
         return {facts["arm"]: facts for facts in self.sources.values()}

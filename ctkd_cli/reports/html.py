@@ -58,6 +58,7 @@ def render(results: Results, verdict: Verdict, advice: str, pictures: Mapping[st
             verdict=verdict,
             advice=advice,
             tasks=results.tasks,
+            title_of=results.titles,
             target=target,
             spent={part: sum(target["counts"][part].values()) for part in ("train", "validation")},
             vocabulary=results.vocabulary,

@@ -51,7 +51,7 @@ def _header(results: Results, verdict: Verdict, advice: str) -> str:
         *(
             line
             for role, facts in results.tasks.items()
-            for line in _line(f"{role} task", f"{facts['reader']}, {listed(facts['labels'])}")
+            for line in _line(f"{role} task", f"{results.titles[role]}, {listed(facts['labels'])}")
         ),
         f"labels spent: {spent['train']} to train + {spent['validation']} to validate"
         + (

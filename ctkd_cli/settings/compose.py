@@ -76,6 +76,14 @@ class Composed:
             return run_job(job, self.config, RUN_DIR, None, context).return_value
 
 
+def chosen() -> dict[str, str]:
+    """The option chosen in each group for the job that is running; {} outside of Hydra's jobs."""
+    if not HydraConfig.initialized():
+        return {}
+    found = HydraConfig.get().runtime.choices.items()
+    return {group: option for group, option in found if group in GROUPS and option is not None}
+
+
 def settings_of(config: DictConfig) -> dict[str, Any]:
     """Our part of a composition, resolved, as plain data."""
     ours = OmegaConf.masked_copy(config, [str(k) for k in config if k not in NO_SETTINGS])

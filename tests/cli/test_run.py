@@ -87,6 +87,16 @@ def test_report_txt_is_scikit_learns(finished) -> None:  # type: ignore[no-untyp
         assert expected.rstrip() in report
 
 
+def test_the_report_calls_tasks_by_their_names(finished, ctkd: Ctkd) -> None:  # type: ignore[no-untyped-def]
+    """A file by its own, a task that ships as it was chosen."""
+    run, _ = finished
+    assert "source (3 labels) → target (2 labels)" in (run / "report.html").read_text()
+    code, _, err = ctkd("run", "experiment=smoke", "controls.rivals=[]")
+    assert code == 0, err
+    assert "bbc_articles (3 labels) → bbc_headlines (2" in (latest() / "report.html").read_text()
+    assert "source task:  bbc_articles, labels" in (latest() / "report.txt").read_text()
+
+
 def test_metrics_are_scikit_learns(finished) -> None:  # type: ignore[no-untyped-def]
     run, _ = finished
     metrics = json.loads((run / "metrics.json").read_text())
