@@ -14,7 +14,7 @@ from ctkd_cli.data._corpus import Corpus
 from ctkd_cli.settings import config_files
 
 Ctkd = Callable[..., tuple[int, str, str]]
-TINY = ["training.steps=2", "teacher.training.steps=2", "training.batch_size=16"]
+TINY = ["seeds=1", "training.steps=2", "teacher.training.steps=2", "training.batch_size=16"]
 NEEDS = {
     "bridge=manual": ["bridge.map={sport: sport}"],
     "bridge=graph": ["bridge.path=news_topics"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ctkd_cli.cli._sweep import new_sweep, run_jobs
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.settings.compose import Plan
     from ctkd_cli.sweep.search.space import Space
-    from ctkd_cli.tasks.settings import AnyTask
 
 
 def search(plan: Plan, space: Space) -> None:
@@ -50,19 +48,6 @@ def _require_validation(experiment: Experiment) -> None:
                 where="target.validation_size",
                 got=str(target.validation_size),
                 allowed="a number of examples per class, or a share of train",
-                remedy=f"target.validation_size={_affordable(target, experiment.seed)}",
+                remedy="target.validation_size=1",
             )
         )
-
-
-def _affordable(target: AnyTask, seed: int) -> int:
-    """Examples per class, 8 at most, that can be set aside with some left to train on."""
-    from ctkd_cli.tasks import task
-
-    for size in (8, 4, 2):
-        with suppress(InputError):
-            asked = target.model_copy(update={"validation_size": size})
-            found = task.load(asked, seed).counts()
-            if min(found["train"].values()) >= size:
-                return size
-    return 1

@@ -105,8 +105,9 @@ class RunRecord:
         }.items():
             for event in events:
                 scores = found.setdefault(self._arm_and_seed(event), {})
-                for name in event.keys() - told:
-                    scores.setdefault(f"{prefix}_{name}", []).append(event[name])
+                for name, value in event.items():
+                    if name not in told:
+                        scores.setdefault(f"{prefix}_{name}", []).append(value)
         return {
             key: {name: float(np.mean(each)) for name, each in scores.items()}
             for key, scores in found.items()

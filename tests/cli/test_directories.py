@@ -30,7 +30,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Experiment]]:
     began: list[tuple[Path, Experiment]] = []
 
     def run(
-        checked: Checked, directory: Path, overrides: Sequence[str], listener: object = None
+        checked: Checked,
+        directory: Path,
+        overrides: Sequence[str],
+        listener: object = None,
+        among: bool = False,
     ) -> dict[str, float]:
         experiment = checked.experiment
         began.append((directory, experiment))

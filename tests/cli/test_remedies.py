@@ -116,19 +116,18 @@ def test_a_name_that_no_folder_can_have(ctkd: Ctkd, name: str, remedy: str) -> N
     assert ctkd("config", remedy)[0] == 0
 
 
-@pytest.mark.parametrize("n, size", [(50, 4), (35, 2), (250, 8)])
-def test_a_search_without_validation_says_what_can_be_set_aside(
-    ctkd: Ctkd, messages: Callable[..., list[str]], n: int, size: int
+def test_a_search_with_nothing_to_choose_by_says_what_can_be_set_aside(
+    ctkd: Ctkd, messages: Callable[..., list[str]]
 ) -> None:
-    """Of 8, 6 and 40 of each label that are not for test, half at most."""
-    asked = ["experiment=tune", *messages("ticket", "text", "label", n=n)]
-    asked += ["target.labels_per_class=null", "target.validation_size=0"]
+    """One labelled example of each label, and none to validate."""
+    asked = ["experiment=tune", *messages("ticket", "text", "label", n=50)]
+    asked += ["target.labels_per_class=1", "target.validation_size=0"]
     code, _, err = ctkd("run", *asked, "hydra.sweeper.n_trials=1")
     assert code == 2
     (remedy,) = tried(err)
-    assert remedy == f"target.validation_size={size}"
+    assert remedy == "target.validation_size=1"
     found = ctkd("check", *asked[1:], remedy, "--json")[1]
-    assert json.loads(found)["target"]["counts"]["validation"]["bug"] == size
+    assert json.loads(found)["target"]["counts"]["validation"]["bug"] == 1
 
 
 @pytest.mark.slow

@@ -21,7 +21,13 @@ from ctkd_cli.sweep import launchers
 from ctkd_cli.sweep.launchers import base, submitit
 
 Ctkd = Callable[..., tuple[int, str, str]]
-TINY = ["experiment=digits", "training.steps=4", "teacher.training.steps=4", "source.limit=60"]
+TINY = [
+    "experiment=digits",
+    "seeds=1",
+    "training.steps=4",
+    "teacher.training.steps=4",
+    "source.limit=60",
+]
 DIVERGES = "1e30"  # a learning rate with which the loss is not finite
 
 

@@ -20,7 +20,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ctkd_cli.runs.rundir import status_of
-from ctkd_cli.sweep.job import LIKELIHOOD, Group, Job
 from ctkd_cli.sweep.launchers.base import PLUGINS
 
 if TYPE_CHECKING:
@@ -122,6 +121,8 @@ def objective(directory: Path) -> float:
     """What is maximised, of a complete run: the distilled student's log-likelihood of left-out
     labels or, where there is none, its score on validation, negated where less is better; means
     over the run's seeds. NaN without either."""
+    from ctkd_cli.sweep.job import LIKELIHOOD, Group, Job
+
     judged = Group({}, "", (Job.read(directory),))
     for metric in (LIKELIHOOD, judged.metric):
         if (found := judged.unseen(metric)) is not None:

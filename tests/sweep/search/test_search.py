@@ -32,7 +32,7 @@ Ctkd = Callable[..., tuple[int, str, str]]
 DIGITS = [
     "source=digits_low", "target=digits_high", "teacher=convnet", "student=convnet",
     "source.limit=60", "target.limit=120", "teacher.training.steps=4", "training.steps=4",
-    "training.learning_rate=3e-3", "target.validation_size=10",
+    "training.learning_rate=3e-3", "target.validation_size=10", "seeds=1",
 ]  # fmt: skip
 SPACE = ["hydra/sweeper=optuna", "lambda=tag(log, interval(0.1, 10))", "loss=choice(hint, sp)"]
 SAMPLER = "hydra.sweeper.sampler"
