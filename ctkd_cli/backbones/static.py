@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "static"  # in config.json
 AT_ONCE = 1_024  # tokens that the body reads in one batch
+WIDTH, MOST = 128, 7.5e6  # of a vector; bytes of all vectors together
 COMMON = 1e-3  # a token of that frequency has half the weight of a rare one
 
 
@@ -45,7 +46,9 @@ class Static(Backbone):
         description="the sentence encoder: a folder, package:DISTRIBUTION/PATH, or a hub id",
     )
     revision: str = Field("main", description="branch, tag or commit of a hub id")
-    width: Annotated[int, Field(ge=2, le=1024)] = Field(128, description="of a token's vector")
+    width: Annotated[int, Field(ge=2, le=1024)] | None = Field(
+        None, description=f"of a token's vector; null: {WIDTH}, or what fits into {MOST / 1e6:g} MB"
+    )
     allow_pickle: bool = Field(False, description="read *.bin weights, which can run code")
 
     @model_validator(mode="after")
@@ -100,7 +103,8 @@ class Static(Backbone):
             kept = _vocabulary.cut_tokenizer(tokenizer, used, folder)
         except ValueError as error:
             raise _vocabulary.cannot_be_cut(f"{self.role}.model", error) from None
-        vectors = _principal(self._read_alone(kept, tokenizer), self.width)
+        width = self.width or min(WIDTH, int(MOST / 4 / len(kept)))  # of float32
+        vectors = _principal(self._read_alone(kept, tokenizer), width)
         of_kept = np.zeros(len(kept))
         of_kept[np.searchsorted(kept, used)] = frequencies
         vectors *= (COMMON / (COMMON + of_kept))[:, None]
@@ -173,7 +177,8 @@ class Static(Backbone):
 
     def size(self) -> ModelSize:
         config = _weights.read_config(self._body.folder, f"{self.role}.model")
-        return ModelSize(config["vocab_size"] * self.width, 2.0 * self.width)
+        width = config["hidden_size"] if not self.cuts_vocabulary else self.width or WIDTH
+        return ModelSize(config["vocab_size"] * width, 2.0 * width)
 
 
 def _principal(features: np.ndarray, width: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import torch
 import transformers
 from sklearn.decomposition import PCA
 
+from ctkd_cli.backbones import static
 from ctkd_cli.errors import InputError
 from ctkd_cli.experiment import of_overrides
 
@@ -123,3 +124,19 @@ def test_it_teaches_nobody_and_tags_no_words(ctkd: Ctkd, tiny_bert: Path) -> Non
     words = of_overrides(["experiment=words", "student=static"])
     with pytest.raises(InputError, match="answers once for each text"):
         words.student.require_fitting(words.target)
+
+
+def test_vectors_are_no_wider_than_their_room(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself a width is what fits; one that is asked for is given."""
+    monkeypatch.setattr(static, "MOST", 4.0 * 40)  # bytes of 40 numbers
+    used, frequencies = np.array([0, 2, 3, 7, 9, 11]), np.full(6, 1 / 6)
+    for asked, folder in ((None, tmp_path / "a"), (8, tmp_path / "b")):
+        folder.mkdir()
+        width = [] if asked is None else [f"student.width={asked}"]
+        task = of_overrides(["student=static", f"student.model={tiny_bert}", *width])
+        task.student.write_cut(used, frequencies, task.target, folder)
+        n_tokens = len(np.load(folder / "kept.npy"))
+        vectors = task.student.load_trained(folder).get_input_embeddings().weight
+        assert vectors.shape == (n_tokens, asked or 40 // n_tokens)
