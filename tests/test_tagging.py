@@ -77,7 +77,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, taggers: tuple[Path, Path]) ->
         "teacher=huggingface", "student=huggingface", "teacher.training.steps=60",
         "teacher.training.learning_rate=0.02", "training.steps=40", "training.learning_rate=0.02",
         "loss=mapped_kl", "bridge=manual", f"bridge.map={to_types}", "device=cpu",
-        "source.max_length=16", "target.max_length=16", "target.stride=4",
+        "source.max_length=16", "target.max_length=16", "target.stride=4", "seeds=1",
         f"hydra.run.dir={folder / 'run'}",
     ]  # fmt: skip
     assert main(["run", *arguments]) == 0

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ctkd_cli.backbones.base import ModelSize
+from ctkd_cli.errors import InputError, Problem
 from ctkd_cli.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -105,3 +108,23 @@ def _stack(model: PreTrainedModel, total: int) -> tuple[nn.Module, list[str]]:
 
 def _first(config: Mapping[str, Any], names: Sequence[str]) -> int:
     return int(next((config[name] for name in names if config.get(name)), 0))
+
+
+def chosen(asked: int | tuple[int, ...], total: int, role: str) -> tuple[int, ...]:
+    """The indices of the layers that stay: those asked for or, of a number, evenly spread ones.
+    Raises InputError where there are no such layers."""
+    if isinstance(asked, int):
+        spread = np.linspace(0, total - 1, asked) if asked > 1 else np.array([0])
+        keep = tuple(int(index) for index in np.round(spread))
+    else:
+        keep = asked
+    if not keep or max(keep) >= total or len(set(keep)) < len(keep):
+        raise InputError(
+            Problem(
+                f"the model has {total} layers",
+                where=f"{role}.layers",
+                got=str(asked),
+                allowed=f"different indices from 0 to {total - 1}, or a count up to {total}",
+            )
+        )
+    return keep

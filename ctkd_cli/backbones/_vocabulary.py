@@ -10,7 +10,7 @@ those stay that a piece was merged from.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,31 @@ if TYPE_CHECKING:
 
 OF_A_BYTE = 6  # characters of <0x41>
 FIRST = 8  # padding below this number keeps it: some models count positions from there
+
+
+def write_cut(
+    tokenizer: Any,
+    config: Any,
+    load: Callable[[], PreTrainedModel] | None,
+    used: np.ndarray,
+    folder: Path,
+    role: str,
+) -> None:
+    """Write a model with fewer tokens, and its tokenizer. load: gives the model; None for one that
+    is drawn at random. Raises InputError, about the vocabulary of this role."""
+    try:
+        kept = cut_tokenizer(tokenizer, used, folder)
+        if load is None:
+            renumber(config, kept)
+            config.save_pretrained(folder)
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # draws a head, which nobody reads
+            model = load()
+        cut_embedding(model, kept)
+    except ValueError as error:
+        raise cannot_be_cut(f"{role}.vocabulary", error) from None
+    model.save_pretrained(folder)
 
 
 def cut_tokenizer(tokenizer: Any, used: np.ndarray, folder: Path) -> np.ndarray:

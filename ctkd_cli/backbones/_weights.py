@@ -182,3 +182,27 @@ def _from_hub(model: str, revision: str, where: str, *, allow_pickle: bool) -> P
                 remedy="check the name and the network, or give a local folder",
             )
         ) from None
+
+
+def require_matching(model: Any, found: Any, folder: Path, where: str) -> None:
+    """Raise InputError where weights are not those of a model, but for its head. found: what
+    transformers says of loading them."""
+    from ctkd_cli.backbones._pooled import final_linear
+
+    head = final_linear(model)
+    own = next(name for name, module in model.named_modules() if module is head)
+    wrong = [entry for entry in found["mismatched_keys"] if entry[0].rpartition(".")[0] != own]
+    missing = len(found["missing_keys"])
+    if not wrong and missing <= len(model.state_dict()) / 2:
+        return
+    (name, has, needs), *_ = wrong or [("", (), ())]
+    told = f"{name} is {list(has)}, not {list(needs)}" if wrong else f"{missing} missing"
+    raise InputError(
+        Problem(
+            "these weights do not fit config.json",
+            where=where,
+            got=f"{folder}: {told}",
+            allowed=f"weights of a {model.config.model_type} of that size",
+            remedy="fetch or save weights and config.json together",
+        )
+    )

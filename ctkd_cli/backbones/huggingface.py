@@ -5,11 +5,10 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from ctkd_cli.backbones import (
@@ -18,6 +17,7 @@ from ctkd_cli.backbones import (
     _mean_pooling,
     _own_models,
     _tokenizer,
+    _vocabulary,
     _weights,
 )
 from ctkd_cli.backbones.base import Backbone, ModelSize
@@ -26,6 +26,7 @@ from ctkd_cli.runtime.lazy import torch, transformers
 from ctkd_cli.settings.validation import Refused
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel
 
     from ctkd_cli.tasks.kinds.base import Kind
@@ -88,9 +89,9 @@ class Huggingface(Backbone):
         )
 
     def require_files(self) -> None:
-        where = f"{self.role}.model"
         if self.weights == "pretrained":
-            _weights.require_weights(self.folder, where, allow_pickle=self.allow_pickle)
+            own = f"{self.role}.model"
+            _weights.require_weights(self.folder, own, allow_pickle=self.allow_pickle)
 
     def require_sound(self) -> None:
         where = f"{self.role}.model"
@@ -119,8 +120,6 @@ class Huggingface(Backbone):
     def require_fitting(self, kind: Kind) -> None:
         """transformers would draw what it misses. The head is drawn anyway; `meta` holds no
         numbers."""
-        from ctkd_cli.backbones._pooled import final_linear
-
         config = self._config()
         if self.weights != "pretrained":
             with torch.device("meta"):
@@ -139,22 +138,7 @@ class Huggingface(Backbone):
         except Exception as error:  # as for the tokenizer
             where = f"{self.role}.model"
             raise _weights.unreadable("architecture", where, self.folder, error) from None
-        head = final_linear(model)
-        own = next(name for name, module in model.named_modules() if module is head)
-        wrong = [entry for entry in found["mismatched_keys"] if entry[0].rpartition(".")[0] != own]
-        missing = len(found["missing_keys"])
-        if wrong or missing > len(model.state_dict()) / 2:
-            (name, has, needs), *_ = wrong or [("", (), ())]
-            told = f"{name} is {list(has)}, not {list(needs)}" if wrong else f"{missing} missing"
-            raise InputError(
-                Problem(
-                    "these weights do not fit config.json",
-                    where=f"{self.role}.model",
-                    got=f"{self.folder}: {told}",
-                    allowed=f"weights of a {config.model_type} of that size",
-                    remedy="fetch or save weights and config.json together",
-                )
-            )
+        _weights.require_matching(model, found, self.folder, f"{self.role}.model")
         self._cut(model)
 
     def build(self, labels: Sequence[str], kind: Kind) -> PreTrainedModel:
@@ -219,25 +203,12 @@ class Huggingface(Backbone):
     def write_cut(
         self, used: np.ndarray, frequencies: np.ndarray, kind: Kind, folder: Path
     ) -> None:
-        from ctkd_cli.backbones import _vocabulary
-
-        config = copy.deepcopy(self._own_config)
+        config, load = copy.deepcopy(self._own_config), None
         config.pad_token_id = self.preprocessor().pad_token_id
-        whole = self.model_copy(update={"pooling": "head", "layers": None, "config": {}})
-        try:
-            if self.weights == "random":
-                kept = _vocabulary.cut_tokenizer(self.preprocessor(), used, folder)
-                _vocabulary.renumber(config, kept)
-                config.save_pretrained(folder)
-                return
-            with torch.random.fork_rng():
-                torch.manual_seed(0)  # draws a head, which nobody reads
-                model = whole._load(config, kind, ignore_mismatched_sizes=True)
-            kept = _vocabulary.cut_tokenizer(self.preprocessor(), used, folder)
-            _vocabulary.cut_embedding(model, kept)
-            model.save_pretrained(folder)
-        except ValueError as error:
-            raise _vocabulary.cannot_be_cut(f"{self.role}.vocabulary", error) from None
+        if self.weights == "pretrained":
+            whole = self.model_copy(update={"pooling": "head", "layers": None, "config": {}})
+            load = partial(whole._load, config, kind, ignore_mismatched_sizes=True)
+        _vocabulary.write_cut(self.preprocessor(), config, load, used, folder, self.role)
 
     def lying_in(self, folder: Path) -> Self:
         place = {"model": str(folder), "vocabulary": "all", "allow_pickle": False}
@@ -334,8 +305,7 @@ class Huggingface(Backbone):
         if self.weights == "random":
             found = auto.from_config(config, trust_remote_code=False)
         else:
-            where = f"{self.role}.model"
-            _weights.require_weights(self.folder, where, allow_pickle=self.allow_pickle)
+            self.require_files()
             found = auto.from_pretrained(
                 self.folder, config=config, dtype=torch.float32, trust_remote_code=False,
                 use_safetensors=None if self.allow_pickle else True, **options,
@@ -372,21 +342,7 @@ class Huggingface(Backbone):
     def _kept(self, total: int) -> tuple[int, ...]:
         if self.layers is None:
             return tuple(range(total))
-        if isinstance(self.layers, int):
-            spread = np.linspace(0, total - 1, self.layers) if self.layers > 1 else np.array([0])
-            keep = tuple(int(index) for index in np.round(spread))
-        else:
-            keep = self.layers
-        if not keep or max(keep) >= total or len(set(keep)) < len(keep):
-            raise InputError(
-                Problem(
-                    f"the model has {total} layers",
-                    where=f"{self.role}.layers",
-                    got=str(self.layers),
-                    allowed=f"different indices from 0 to {total - 1}, or a count up to {total}",
-                )
-            )
-        return keep
+        return _layers.chosen(self.layers, total, self.role)
 
 
 def _name_labels(config: Any, labels: Sequence[str]) -> None:

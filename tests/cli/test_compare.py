@@ -25,7 +25,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_run: list[str]) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("compare")
         patch.chdir(folder)
-        longer = ["training.steps=15", "training.learning_rate=0.02"]  # else all students are alike
+        # Else all students are alike, and rivals know these topics at once.
+        longer = ["training.steps=15", "training.learning_rate=0.02", "controls.rivals=[]"]
         jobs = ["loss=hint,mapped_kl", "seed=1,2,3", "name=a"]
         assert main(["run", "-m", *tiny_run, *longer, *jobs]) == 0
         assert main(["run", *tiny_run, *longer, "target.split_seed=7", "name=other"]) == 0
