@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -9,12 +10,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
 OF_SEED = re.compile(r"([^/]+)/seed=(\d+)/macro_f1")
+
+
+def asked(doc: str, names: Iterable[str], seeds: int) -> argparse.Namespace:
+    """The command line of a benchmark of runs: `names`, `seeds`, and `set`, more settings. doc: of
+    the script; names: what it measures; seeds: how many by default."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"{', '.join(names)}; or: table")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--set", nargs="+", default=[], help="more settings of the runs")
+    return parser.parse_args()
 
 
 def run(overrides: Sequence[str]) -> Line:

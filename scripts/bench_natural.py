@@ -12,7 +12,6 @@ call does what is missing. `rival`: the best arm that costs no more to use than 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import random
@@ -21,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from _measured import Line, keep, lines, run
+from _measured import Line, asked, keep, lines, run
 
 Rows = list[tuple[str, str]]  # text, label
 Case = tuple[Rows, list[str], Rows]  # labelled, unlabelled, test
@@ -164,17 +163,13 @@ CASES: dict[str, tuple[Callable[[], Case], list[str]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", help=f"{', '.join(CASES)}; or: table")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--set", nargs="+", default=[], help="more settings of the runs")
-    options = parser.parse_args()
-    if options.cases == ["table"]:
+    options = asked(__doc__, CASES, seeds=3)
+    if options.names == ["table"]:
         print_table()
         return
     done = {line["case"] for line in lines(RESULTS)}
-    for name in options.cases or CASES:
-        if name in done and not options.cases:
+    for name in options.names or CASES:
+        if name in done and not options.names:
             continue
         keep(RESULTS, measure(name, options.seeds, options.set))
 

@@ -13,13 +13,12 @@ tokens: so that a pair takes minutes on two cores.
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from _measured import Line, keep, lines, run
+from _measured import Line, asked, keep, lines, run
 
 RESULTS = Path("docs/bench_pairs.jsonl")
 SIZE = [
@@ -46,22 +45,18 @@ COLUMNS = ("distilled", "alone", *SAME_SIZE, "untuned", "setfit_teacher")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pairs", nargs="*", help=f"{', '.join(PAIRS)}; or: table")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--set", nargs="+", default=[], help="more settings of the runs")
-    options = parser.parse_args()
-    if options.pairs == ["table"]:
+    options = asked(__doc__, PAIRS, seeds=5)
+    if options.names == ["table"]:
         print_table(lines(RESULTS), options.set)
         return
-    for name in options.pairs or PAIRS:
+    for name in options.names or PAIRS:
         source, target = PAIRS[name]
-        asked = {"pair": name, "n_seeds": options.seeds, "more": options.set}
-        if any(asked.items() <= line.items() for line in lines(RESULTS)):
+        wanted = {"pair": name, "n_seeds": options.seeds, "more": options.set}
+        if any(wanted.items() <= line.items() for line in lines(RESULTS)):
             continue
         overrides = [f"source={source}", f"target={target}", *SIZE, f"seeds={options.seeds}"]
         found = run([*overrides, "controls=rivals", *options.set])
-        keep(RESULTS, {**asked, "source": source, "target": target, **found})
+        keep(RESULTS, {**wanted, "source": source, "target": target, **found})
 
 
 def print_table(found: Iterable[Line], more: list[str]) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 
 from ctkd_cli.cache.entries import Cache, content_key
 
-LONGEST = 100_000  # tokens of a text that are looked at
-
 if TYPE_CHECKING:
     from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import AnyStudent, Experiment
     from ctkd_cli.runs.rundir import RunDirectory
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
+
+LONGEST = 100_000  # tokens of a text that are looked at
 
 
 def student_of(

@@ -66,7 +66,7 @@ def cut_tokenizer(tokenizer: Any, used: np.ndarray, folder: Path) -> np.ndarray:
     if spec["model"]["type"] not in ("WordPiece", "BPE", "Unigram"):
         raise ValueError(f"its tokenizer is a {spec['model']['type']}")
     kept = _kept(spec, tokenizer, used)
-    whole = json.dumps(_renumbered(spec, _places(kept)), ensure_ascii=False)
+    whole = json.dumps(_renumbered(spec, places(kept)), ensure_ascii=False)
     for written in folder.glob("*"):
         if written.name != "tokenizer_config.json":
             written.unlink()  # vocabularies in other forms would win
@@ -90,7 +90,7 @@ def cut_embedding(model: PreTrainedModel, kept: np.ndarray) -> None:
     some = torch.nn.Embedding(
         len(kept),
         whole.embedding_dim,
-        padding_idx=None if padding is None else _places(kept)[padding],
+        padding_idx=None if padding is None else places(kept)[padding],
         _weight=whole.weight.detach()[torch.from_numpy(kept)].clone(),
     )
     model.set_input_embeddings(some)
@@ -99,7 +99,7 @@ def cut_embedding(model: PreTrainedModel, kept: np.ndarray) -> None:
 
 def renumber(config: Any, kept: np.ndarray) -> None:
     """Make a configuration that of a model which knows these ids, in this order."""
-    new = _places(kept)
+    new = places(kept)
     parts = [vars(config), getattr(config, "body", None)]
     for part in parts:
         for key, value in list(part.items()) if isinstance(part, dict) else ():
@@ -121,7 +121,7 @@ def cannot_be_cut(where: str, reason: ValueError) -> InputError:
     )
 
 
-def _places(kept: np.ndarray) -> dict[int, int]:
+def places(kept: np.ndarray) -> dict[int, int]:
     """Old id -> new id."""
     return {int(old): place for place, old in enumerate(kept)}
 

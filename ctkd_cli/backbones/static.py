@@ -109,7 +109,9 @@ class Static(Backbone):
         of_kept[np.searchsorted(kept, used)] = frequencies
         vectors *= (COMMON / (COMMON + of_kept))[:, None]
         vectors[np.isin(kept, tokenizer.all_special_ids)] = 0.0
-        config = StaticConfig(*vectors.shape, pad_token_id=_places_of(kept, tokenizer.pad_token_id))
+        config = StaticConfig(
+            *vectors.shape, pad_token_id=_vocabulary.places(kept).get(tokenizer.pad_token_id)
+        )
         model = StaticForSequenceClassification(config)
         with torch.no_grad():
             model.embeddings.weight.copy_(torch.from_numpy(vectors))
@@ -188,8 +190,3 @@ def _principal(features: np.ndarray, width: int) -> np.ndarray:
     width = min(width, *features.shape)
     found = PCA(width, svd_solver="full").fit_transform(features.astype(np.float64))
     return np.asarray(found / found.std(), np.float32)
-
-
-def _places_of(kept: np.ndarray, number: int | None) -> int | None:
-    """The new id of an old one."""
-    return None if number is None else int(np.searchsorted(kept, number))

@@ -51,8 +51,7 @@ class Composed:
     @property
     def choices(self) -> dict[str, str]:
         """The option chosen in each group."""
-        chosen = self.config.hydra.runtime.choices.items()
-        return {group: option for group, option in chosen if group in GROUPS and option is not None}
+        return _of_groups(self.config.hydra.runtime.choices)
 
     @property
     def run_dir(self) -> Path | None:
@@ -80,8 +79,12 @@ def chosen() -> dict[str, str]:
     """The option chosen in each group for the job that is running; {} outside of Hydra's jobs."""
     if not HydraConfig.initialized():
         return {}
-    found = HydraConfig.get().runtime.choices.items()
-    return {group: option for group, option in found if group in GROUPS and option is not None}
+    return _of_groups(HydraConfig.get().runtime.choices)
+
+
+def _of_groups(choices: Mapping[str, str | None]) -> dict[str, str]:
+    """Hydra's choices, those of our groups alone."""
+    return {group: option for group, option in choices.items() if group in GROUPS and option}
 
 
 def settings_of(config: DictConfig) -> dict[str, Any]:
