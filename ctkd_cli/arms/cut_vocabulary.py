@@ -1,8 +1,9 @@
 """Students that know the words of their task and no others (student.vocabulary=target).
 
 Half of a small student is word embeddings of tokens that never occur. Before any arm is trained the
-student is written anew, with the tokens that train of the target (labelled and unlabelled) and of
-the sources hold; every arm of the student's architecture begins there.
+student is written anew, with the tokens that the inputs at hand hold: the target's, labelled or not
+and whatever a seed does with them, and the sources'; not test. Every arm of the student's
+architecture begins there.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.arms.keys import target_pool
 from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.tasks.split import fingerprint
 
 if TYPE_CHECKING:
-    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import AnyStudent, Experiment
     from ctkd_cli.runs.rundir import RunDirectory
+    from ctkd_cli.tasks.kinds.base import Kind
     from ctkd_cli.tasks.split import Split
     from ctkd_cli.tasks.task import Task
 
@@ -33,11 +36,12 @@ def student_of(
     student = experiment.student
     if not student.cuts_vocabulary:
         return student
-    tasks = [*targets, *sources]
-    key = content_key("cut", student.fingerprint(), [task.fingerprint for task in tasks])
+    read = [(experiment.target, target_pool(*targets))]
+    read += [(source.settings, source.train.without_labels()) for source in sources]
+    key = content_key("cut", student.fingerprint(), [fingerprint(k, (), [s]) for k, s in read])
 
     def make(folder: Path) -> None:
-        each = [_tokens(student, task, task.train) for task in tasks]
+        each = [_tokens(student, kind, split) for kind, split in read]
         ids, counts = np.unique(np.concatenate(each), return_counts=True)
         student.write_cut(ids, counts / counts.sum(), experiment.target, folder)
 
@@ -55,16 +59,16 @@ def student_of(
     return new
 
 
-def _tokens(student: Backbone, task: Task, split: Split) -> np.ndarray:
+def _tokens(student: AnyStudent, kind: Kind, split: Split) -> np.ndarray:
     """The ids of all tokens of a split's inputs, of long ones too."""
     tokenizer = student.preprocessor()
     whole = min(tokenizer.model_max_length, LONGEST)
-    kind = task.settings.model_copy(update={"max_length": whole})
-    encoded = kind.encode(split.inputs, tokenizer, split.digests)
+    uncut = kind.model_copy(update={"max_length": whole})
+    encoded = uncut.encode(split.inputs, tokenizer, split.digests)
     return np.concatenate([np.asarray(row["input_ids"]) for row in encoded.rows])
 
 
-def _unknown(student: Backbone, target: Task, kept: np.ndarray) -> float:
+def _unknown(student: AnyStudent, target: Task, kept: np.ndarray) -> float:
     """The share of test examples with tokens that do not stay."""
     kind, test = target.settings, target.test
     rows = kind.encode(test.inputs, student.preprocessor(), test.digests).rows

@@ -16,6 +16,7 @@ from small_tokenizers import FAMILIES
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from ctkd_cli.backbones import _tokenizer, _vocabulary
+from ctkd_cli.cache import eviction
 
 Ctkd = Callable[..., tuple[int, str, str]]
 READ = ["The quick fox goes to Rome", "they've seen tests"]
@@ -113,3 +114,13 @@ def test_a_teacher_keeps_its_vocabulary(ctkd: Ctkd, tiny_run: list[str]) -> None
     code, _, err = ctkd("run", *tiny_run, "teacher.vocabulary=target")
     assert code == 2
     assert "student.vocabulary=target" in err
+
+
+def test_a_seed_decides_nothing_of_a_vocabulary(
+    ctkd: Ctkd, tiny_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+    for seeds in ("seeds=1", "seeds=2", "seed=2"):
+        code, _, err = ctkd("run", *tiny_run, "student.vocabulary=target", seeds)
+        assert code == 0, err
+    assert [entry.sort for entry in eviction.entries()].count("students") == 1
