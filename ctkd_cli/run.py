@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
 from ctkd_cli.arms import ablation, controls, efficiency, record, rivals, selection
-from ctkd_cli.arms.adaptation import STAGE, adapted
+from ctkd_cli.arms.adaptation import STAGE, adapted, adapting
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.cut_vocabulary import student_of
 from ctkd_cli.arms.encoded_task import EncodedTask
@@ -131,7 +131,7 @@ def _one_seed(
     bridged = apply_bridge(experiment, target, knowledge)
     memory.release()
     record.bridge(rundir, bridged)
-    record.hints(rundir, target, knowledge)
+    record.hints(rundir, target, [said for _, said in teachers.values()])
     yield _through_the_bridge(experiment, target, teachers, bridged, rundir)
 
     train = partial(train_arm, experiment, encoded, rundir)
@@ -254,7 +254,7 @@ def _running(
     left_out = [f"student {WITHOUT}{name}" for name in sources] if len(sources) > 1 else []
     titles = [
         *(f"{stage}{name}" for name in teachers for stage in ("teacher", "knowledge")),
-        *(f"{STAGE}{name}" for name in teachers if experiment.teacher.adaptation != "none"),
+        *(f"{STAGE} {each}".strip() for name in teachers for each in adapting(experiment, name)),
         *(f"evaluation teacher{name}" for name in teachers),
         "student alone",
         "student distilled",

@@ -1,13 +1,13 @@
 """Teachers that have seen the few labelled target examples before they are listened to.
 
-A teacher's features are adapted to the target by contrastive pairs (training/contrastive.py), once
-for each seed, and kept. An example that it was adapted to has its own label in its features: what
-is made of them says nothing at labelled positions, where cross-entropy speaks.
+Each way (TeacherSettings.adaptation) is gone once for each seed, and what it makes is kept. A probe
+is fitted out of fold. What learns by gradients has an example's own label in its features: what is
+made of those says nothing at labelled positions, where cross-entropy speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import transformers
 
+from ctkd_cli.arms.bridged_knowledge import with_probe
 from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
+from ctkd_cli.arms.weights import start_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.rows import Picked
 from ctkd_cli.training.checkpoints import Checkpoints, trained
@@ -27,15 +29,17 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
     from ctkd_cli.tasks.task import Task
+    from ctkd_cli.training.settings import Way
 
 STAGE = "adaptation"
+TRAINED = ("fine_tune", "contrastive")  # ways by which features learn
 PASSES = 10  # over the labelled examples
 FEWEST, MOST = 50, 200  # steps
 RATE = 2e-5
 
 
 def why_not(experiment: Experiment, target: Task) -> str:
-    """Why teachers cannot be adapted to a target; "" where they can."""
+    """Why features of teachers cannot learn from a target; "" where they can."""
     if not any("features" in loss.needs for loss, _ in experiment.loss.parts()):
         return "no loss reads features"
     if target.train.labels.offsets is not None:
@@ -51,35 +55,65 @@ def adapted(
     asked: Mapping[str, tuple[Teacher, Knowledge]],
     rundir: RunDirectory,
 ) -> list[Knowledge]:
-    """What teachers say of a target's train inputs: with features of teachers that were adapted to
-    it, where the experiment asks for that, and all else as they said it."""
-    asked_for = experiment.teacher.adaptation != "none"
-    reason = why_not(experiment, target) if asked_for else ""
-    if reason and rundir.is_first_seed:
-        rundir.note(f"the teacher was not adapted to the target: {reason}")
-    if reason or not asked_for:
-        return [knowledge for _, knowledge in asked.values()]
-    return [_with_new_features(experiment, target, *each, rundir) for each in asked.values()]
+    """What teachers say of a target's train inputs, each adapted in all the ways that the
+    experiment asks for: with features or a head of its own, and all else as they said it."""
+    ways = experiment.teacher.ways
+    if any(way in TRAINED for way in ways) and (reason := why_not(experiment, target)):
+        if rundir.is_first_seed:
+            rundir.note(f"the teacher was not adapted to the target: {reason}")
+        ways = tuple(way for way in ways if way not in TRAINED) or ("none",)
+    found = []
+    for teacher, said in asked.values():
+        for way in ways:
+            if way == "none":
+                found.append(said)
+            elif way == "probe":
+                found.append(replace(with_probe(said, target), way=way))
+            else:
+                found.append(_with_new_features(experiment, target, teacher, said, way, rundir))
+    return found
+
+
+def adapting(experiment: Experiment, teacher: str) -> list[str]:
+    """The stages in which a teacher learns, by what they add to STAGE. teacher: its title."""
+    return [
+        _title(teacher, way, experiment.teacher.ways)
+        for way in experiment.teacher.ways
+        if way in TRAINED
+    ]
+
+
+def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
+    several = sum(each in TRAINED for each in ways) > 1
+    return " ".join(word for word in (teacher.strip(), way if several else "") if word)
 
 
 def _with_new_features(
-    experiment: Experiment, target: Task, teacher: Teacher, said: Knowledge, rundir: RunDirectory
+    experiment: Experiment,
+    target: Task,
+    teacher: Teacher,
+    said: Knowledge,
+    way: Way,
+    rundir: RunDirectory,
 ) -> Knowledge:
     key = content_key(
-        STAGE, teacher.key, target.fingerprint, [experiment.seed, PASSES, FEWEST, MOST, RATE]
+        STAGE, teacher.key, target.fingerprint, [experiment.seed, way, PASSES, FEWEST, MOST, RATE]
     )
-    with rundir.stage(STAGE, teacher.title, detail=f"{len(target.labelled)} labelled") as stage:
-        make = partial(_make, experiment, target, teacher, stage)
+    called = _title(teacher.title, way, experiment.teacher.ways)
+    with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
+        make = partial(_make, experiment, target, teacher, way, stage)
         folder, _ = trained("teachers", key, stage, make)
     new = replace(teacher, key=key, folder=folder)
     train = target.train
     read = extract_knowledge(experiment, new, train.without_labels(), rundir)
     return replace(
-        read,
+        said,
+        ids=read.ids,
         logits=Picked(said.logits, said.ids.positions(train.ids)),
-        head=said.head,
+        features=read.features,
         key=content_key(said.key, read.key),
         adapted=True,
+        way=way,
     )
 
 
@@ -87,20 +121,27 @@ def _make(
     experiment: Experiment,
     target: Task,
     teacher: Teacher,
+    way: Way,
     stage: Stage,
     folder: Path,
     checkpoints: Checkpoints,
 ) -> None:
     transformers.set_seed(experiment.seed)
-    encoded = EncodedTask.of(target, experiment.teacher, experiment.device)
+    settings = experiment.teacher
+    encoded = EncodedTask.of(target, settings, experiment.device)
     loaded = encoded.load(teacher.load(experiment).model)
-    training = experiment.teacher.training
+    training = settings.training
+    if way == "fine_tune":
+        model = settings.build(target.labels, target.settings)
+        take_body(settings, model, loaded.model)
+        loaded = encoded.load(model)
+        start_head(loaded, encoded, experiment.seed, training.class_weights)
     steps = int(np.clip(PASSES * len(target.labelled) // training.batch_size, FEWEST, MOST))
     budget = training.model_copy(
         update={"steps": steps, "learning_rate": RATE, "select": "last", "warmup": 0.1}
     )
+    called = f"{STAGE} {_title(teacher.title, way, settings.ways)}".strip()
     encoded.fit(
-        loaded, budget, experiment.seed, f"{STAGE} {teacher.title}".strip(), stage, checkpoints,
-        pairs=True,
-    )  # fmt: skip
+        loaded, budget, experiment.seed, called, stage, checkpoints, pairs=way == "contrastive"
+    )
     save(loaded, folder / "model")

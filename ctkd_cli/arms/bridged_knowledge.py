@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import softmax
 
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.bridges._by_type import ByType, by_type
+from ctkd_cli.distillation.bridges.identity import Identity
 from ctkd_cli.distillation.fusion import weighting
 from ctkd_cli.distillation.knowledge import Head, Knowledge
 from ctkd_cli.distillation.probe import LinearProbe, linear_probe
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BridgedKnowledge:
-    """key: of what decided it. label_maps, shares: of each teacher, by its source's name; a share
-    is the teacher's mean weight."""
+    """key: of what decided it. label_maps: of each head of a teacher; shares: of each teacher, its
+    mean weight; both by its source's name."""
 
     key: str
     terms: Terms
@@ -44,13 +44,12 @@ class BridgedKnowledge:
     def opinion(self, said: Mapping[str, Knowledge], split: Split) -> np.ndarray:
         """Log-probabilities [S, K_T] that the teachers give the positions of a split in the
         target's labels, each with its share; said: of these inputs, by teacher."""
-        n_labels = len(next(iter(self.label_maps.values())).target_labels)
         mixed: np.ndarray | float = 0.0
-        for name, knowledge in said.items():
+        for each, share in zip(self.terms.signals, self.terms.weighting.shares, strict=True):
+            knowledge = said[each.knowledge.teacher]
             rows, there = positions_of(knowledge, split)
-            probabilities = softmax(np.asarray(knowledge.logits[rows], np.float32), axis=1)
-            q, _ = self.label_maps[name].apply(probabilities)
-            mixed = mixed + self.shares[name] * np.where(there[:, None], q, 1 / n_labels)
+            q, _ = each.label_map.apply(each.knowledge.probabilities(knowledge, rows))
+            mixed = mixed + share * np.where(there[:, None], q, 1 / q.shape[1])
         return np.log(np.maximum(mixed, 1e-12))
 
 
@@ -79,21 +78,30 @@ def apply_bridge(
             each,
             train.ids,
             train.labels,
-            bridge_between(experiment, each.labels, target.labels),
+            bridge_between(experiment, each.labels, target.labels)
+            if each.way != "probe"
+            else Identity(),  # its head says the target's labels
             target.labels,
         )
         for each in teachers
     )
     found = weighting(experiment.fusion, signals, len(target.labels))
     settings = [part.model_dump(mode="json") for part in (experiment.loss, experiment.bridge)]
-    spoke = [[each.teacher, list(each.labels), each.key] for each in teachers]
-    names = [each.teacher for each in teachers]
+    spoke = [[each.teacher, each.way, list(each.labels), each.key] for each in teachers]
+    shares: dict[str, float] = {}
+    for knowledge, share in zip(teachers, found.shares, strict=True):
+        shares[knowledge.teacher] = shares.get(knowledge.teacher, 0.0) + share
     return BridgedKnowledge(
         key=content_key("bridged", spoke, settings, experiment.fusion, target.fingerprint),
         terms=Terms(signals, found, tuple(_terms(experiment, signals))),
-        label_maps=dict(zip(names, (each.label_map for each in signals), strict=True)),
-        shares=dict(zip(names, found.shares, strict=True)),
+        label_maps={_head_of(each.knowledge): each.label_map for each in signals},
+        shares=shares,
     )
+
+
+def _head_of(knowledge: Knowledge) -> str:
+    """The name of a teacher, with the head that it has."""
+    return f"{knowledge.teacher} probe" if knowledge.way == "probe" else knowledge.teacher
 
 
 def bridge_between(
@@ -109,12 +117,21 @@ def _terms(experiment: Experiment, signals: Sequence[Signals]) -> list[Term]:
     parts, weights = experiment.loss.parts(), experiment.training.class_weights
     found = []
     for place, each in enumerate(signals):
-        teacher = [each.knowledge.teacher] if len(signals) > 1 else []
+        teacher = [_name(each.knowledge, signals)] if len(signals) > 1 else []
         for loss, share in parts:
             own = [loss.name] if len(parts) > 1 or not teacher else []
             name = "/".join([*teacher, *own])
             found.append(Term(name, loss, place, share, each.targets(loss, weights)))
     return found
+
+
+def _name(knowledge: Knowledge, among: Sequence[Signals]) -> str:
+    """A teacher's name, and its way where it stands beside itself."""
+    if [each.knowledge.teacher for each in among].count(knowledge.teacher) < 2:
+        return knowledge.teacher
+    if len({each.knowledge.teacher for each in among}) == 1:
+        return knowledge.way or "as it is"
+    return f"{knowledge.teacher} {knowledge.way}".strip()
 
 
 def with_probe(knowledge: Knowledge, target: Task) -> Knowledge:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ctkd_cli.data._ids import Ids
-from ctkd_cli.distillation.rows import Centred, Largest, Rows, largest
+from ctkd_cli.distillation.rows import Centred, Judged, Largest, Rows, largest
 from ctkd_cli.runtime import parallel
 from ctkd_cli.runtime.memory import mapped_array, new_mapped_array
 from ctkd_cli.tasks.positions import spread
@@ -34,7 +34,7 @@ class Knowledge:
     has the positions offsets[i] to offsets[i + 1]; numbers: [S], which place of its input each of
     them is; both None where each input has one. teacher: the name of its source; labels: its own;
     key: of what decided its words. adapted: whether the features have learnt from the labels of
-    labelled examples.
+    labelled examples. way: how the teacher was adapted to the target, if it was.
     """
 
     ids: Ids
@@ -47,6 +47,17 @@ class Knowledge:
     labels: tuple[str, ...] = ()
     key: str = ""
     adapted: bool = False
+    way: str = ""
+
+    def probabilities(self, other: Knowledge, rows: np.ndarray) -> np.ndarray:
+        """What this teacher, with the head that it has here, says at some rows of what it has said
+        of other inputs, [n, K_S]."""
+        from scipy.special import softmax
+
+        if isinstance(self.logits, Judged):
+            whole, *_ = self.logits.judges.judges
+            return whole(np.asarray(other.features[rows], np.float64))
+        return np.asarray(softmax(np.asarray(other.logits[rows], np.float32), axis=1))
 
     def rows(self, inputs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Where the store has some positions, [n]; -1 where the teacher has none. inputs: [n], rows

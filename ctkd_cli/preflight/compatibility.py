@@ -65,8 +65,9 @@ def require(experiment: Experiment, sources: Mapping[str, Task], target: Task) -
 
 def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[Problem]:
     labelled = target.train.labels.counts(len(target.labels)).tolist()
+    says = target.labels if experiment.teacher.ways == ("probe",) else source.labels
     here = Conditions(
-        n_shared=len(shared_labels(source.labels, target.labels)),
+        n_shared=len(shared_labels(says, target.labels)),
         labelled_per_class=min(labelled),
         batch_size=experiment.training.batch_size,
         gives=experiment.teacher.gives,
@@ -88,7 +89,8 @@ def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[P
                 where="loss",
                 got=f"source {list(source.labels)}, target {list(target.labels)}",
                 allowed=here.serving(),
-                remedy="loss=mapped_kl with bridge=fused, which learns how labels correspond",
+                remedy="loss=mapped_kl with bridge=fused, which learns how labels correspond; or "
+                "teacher.adaptation=probe, a head with the target's labels",
             )
         if loss.needs_labelled_per_class > here.labelled_per_class:
             yield Problem(

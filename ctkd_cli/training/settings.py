@@ -9,6 +9,8 @@ from pydantic import Field
 from ctkd_cli.settings.component import Frozen, Positive
 from ctkd_cli.tasks.imbalance import ClassWeights
 
+Way = Literal["none", "probe", "fine_tune", "contrastive"]  # of a teacher's adaptation
+
 
 class Training(Frozen):
     """How a model is trained. The budget is `steps`, or `epochs` over the inputs."""
@@ -66,12 +68,20 @@ class TeacherSettings(Frozen):
         1.0,
         description="share of the fine-tuned weights; the rest is what they were before (WiSE-FT)",
     )
-    adaptation: Literal["none", "contrastive"] = Field(
+    adaptation: Way | Annotated[tuple[Way, ...], Field(min_length=1)] = Field(
         "none",
-        description="what the teacher's features learn from the labelled target examples before "
-        "they are read: contrastive, that examples of one label are alike (as SetFit does it)",
+        description="what the teacher learns from the labelled target examples before it is "
+        "listened to: probe, a head that says the target's labels; fine_tune, the labels, from "
+        "such a head on (LP-FT); contrastive, that examples of one label are alike (as SetFit "
+        "does it); several: each by itself, and the student hears their average",
     )
     training: Training = Training()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Of adaptation, each once."""
+        some = (self.adaptation,) if isinstance(self.adaptation, str) else self.adaptation
+        return tuple(dict.fromkeys(some))
 
 
 class StudentSettings(Frozen):

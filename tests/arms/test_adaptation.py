@@ -37,30 +37,79 @@ def events_of(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
+    ("way", "trained"),
+    [
+        ("contrastive", 1),
+        ("fine_tune", 1),
+        ("[none,contrastive]", 1),
+        ("[none,probe,fine_tune,contrastive]", 2),
+        ("probe", 0),
+    ],
+)
+def test_it_is_done_once_for_each_seed(
+    ctkd: Ctkd,
+    tiny_run: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    trained: int,
+) -> None:
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+    settings = [*tiny_run, f"teacher.adaptation={way}", "seeds=2", "controls=full"]
+    run = tmp_path / "run"
+    code, _, err = ctkd("run", *settings, f"hydra.run.dir={run}")
+    assert code == 0, err
+    told = [event for event in events_of(run) if event["stage"] == "adaptation"]
+    begun = [event for event in told if event["event"] == "batches"]
+    others = ("adaptation generic", "adaptation random")  # teachers of controls
+    assert sum(not event["arm"].startswith(others) for event in begun) == 2 * trained
+    again = ctkd("run", *settings, f"hydra.run.dir={tmp_path / 'again'}")
+    assert again[0] == 0
+    same = [(folder / "predictions.parquet").read_bytes() for folder in (run, tmp_path / "again")]
+    assert same[0] == same[1]
+
+
+@pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ([], ""),
         (["loss=mapped_kl"], "no loss reads features"),
         (["target.labels_per_class=null"], "every input has a label"),
     ],
 )
-def test_it_is_done_once_for_each_seed_or_said_why_not(
+def test_why_it_is_not_done_is_said(
     ctkd: Ctkd, tiny_run: list[str], tmp_path: Path, more: list[str], reason: str
 ) -> None:
     run = tmp_path / "run"
-    settings = [*tiny_run, "teacher.adaptation=contrastive", "seeds=2", *more]
+    settings = [*tiny_run, "teacher.adaptation=contrastive", *more]
     code, out, err = ctkd("run", *settings, f"hydra.run.dir={run}")
     assert code == 0, err
-    told = [event for event in events_of(run) if event["stage"] == "adaptation"]
-    if reason:
-        assert not told
-        assert reason in (run / "report.txt").read_text() or reason in out + err
-    else:
-        steps = [event for event in told if "pairs" in event]
-        assert len({event["seed"] for event in steps}) == 2
-        again = ctkd("run", *settings, f"hydra.run.dir={tmp_path / 'again'}")
-        assert again[0] == 0
-        same = [
-            (folder / "predictions.parquet").read_bytes() for folder in (run, tmp_path / "again")
-        ]
-        assert same[0] == same[1]
+    assert not [event for event in events_of(run) if event["stage"] == "adaptation"]
+    assert reason in out + err
+
+
+def test_a_probe_makes_a_teacher_say_the_labels_of_the_target(
+    ctkd: Ctkd, tiny_run: list[str], tmp_path: Path
+) -> None:
+    """Losses on logits then serve tasks that share no label."""
+    named = "target.labels={sport: Sports, entertainment: Shows}"
+    run = tmp_path / "run"
+    code, _, err = ctkd("run", *tiny_run, named, "loss=kl", f"hydra.run.dir={run}")
+    assert code == 2
+    assert "teacher.adaptation=probe" in err
+    settings = [*tiny_run, named, "loss=kl", "teacher.adaptation=probe"]
+    code, _, err = ctkd("run", *settings, f"hydra.run.dir={run}")
+    assert code == 0, err
+    label_map = (run / "label_map.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in label_map[1:]] == ["Sports", "Shows"]
+
+
+def test_several_ways_share_lambda(ctkd: Ctkd, tiny_run: list[str], tmp_path: Path) -> None:
+    """The student hears their average: cross-entropy to several targets, each with its share, has
+    the gradient of that to their mean."""
+    run = tmp_path / "run"
+    ways = "teacher.adaptation=[none,contrastive]"
+    code, _, err = ctkd("run", *tiny_run, ways, f"hydra.run.dir={run}")
+    assert code == 0, err
+    (told,) = (event for event in events_of(run) if event["stage"] == "bridge")
+    assert told["weights"] == {"as it is": 0.5, "contrastive": 0.5}
+    assert told["shares"] == {"source": 1.0}
