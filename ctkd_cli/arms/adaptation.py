@@ -83,6 +83,11 @@ def adapting(experiment: Experiment, teacher: str) -> list[str]:
     ]
 
 
+def n_steps(n_labelled: int, batch_size: int) -> int:
+    """Of a teacher that learns in one way."""
+    return int(np.clip(PASSES * n_labelled // batch_size, FEWEST, MOST))
+
+
 def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
     several = sum(each in TRAINED for each in ways) > 1
     return " ".join(word for word in (teacher.strip(), way if several else "") if word)
@@ -136,7 +141,7 @@ def _make(
         take_body(settings, model, loaded.model)
         loaded = encoded.load(model)
         start_head(loaded, encoded, experiment.seed, training.class_weights)
-    steps = int(np.clip(PASSES * len(target.labelled) // training.batch_size, FEWEST, MOST))
+    steps = n_steps(len(target.labelled), training.batch_size)
     budget = training.model_copy(
         update={"steps": steps, "learning_rate": RATE, "select": "last", "warmup": 0.1}
     )

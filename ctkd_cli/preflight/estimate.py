@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctkd_cli.arms import _setfit, selection
+from ctkd_cli.arms import _setfit, adaptation, selection
 from ctkd_cli.arms.keys import teacher_key
 from ctkd_cli.cache.entries import Cache
 from ctkd_cli.training.batches import labelled_per_batch, n_steps
@@ -88,7 +88,14 @@ def estimate(
     rivals = _rivals(experiment, target, rate)
     without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
     read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
+    adapting = 0.0
+    if not adaptation.why_not(experiment, target):
+        steps = adaptation.n_steps(n_labelled, lessons.batch_size)
+        learning = TRAINING_COST * teacher.flops_per_unit * _units(target) * lessons.batch_size
+        each = steps * (learning / rate + STEP_OVERHEAD) + reading
+        adapting = each * sum(len(adaptation.adapting(experiment, name)) for name in sources)
     arms = {
+        "adaptation": (0.0, adapting),
         "student alone": (0.0, alone + read),
         "student distilled": (0.0, distilled + read),
         **without,

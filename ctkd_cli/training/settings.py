@@ -18,9 +18,14 @@ class Training(Frozen):
     steps: Positive | Literal["auto"] | None = Field(
         None,
         description="optimiser steps; auto: ten passes over the labelled examples, 100 steps at "
-        "least and max_steps at most; wins over epochs",
+        "least and max_steps at most, and fewer where the loss has settled; wins over epochs",
     )
     max_steps: Positive = Field(500, description="the most that steps=auto takes")
+    max_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="an end by the clock, for each model that is trained; a run that it cuts short "
+        "cannot be repeated to the digit",
+    )
     epochs: Annotated[float, Field(gt=0)] = Field(3.0, description="passes over the train inputs")
     batch_size: Positive = Field(32, description="inputs per step, labelled and unlabelled")
     labelled_per_batch: Positive | None = Field(

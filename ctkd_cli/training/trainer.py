@@ -7,24 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
 from ctkd_cli.errors import TrainingDiverged
 from ctkd_cli.evaluation.metrics import on_validation
 from ctkd_cli.runs.tracking import PROJECT
-from ctkd_cli.runtime import devices, interruption, memory, parallel
+from ctkd_cli.runtime import devices, interruption, parallel
 from ctkd_cli.tasks.imbalance import class_weights
 from ctkd_cli.training import batches, cpu_kernels, inference
+from ctkd_cli.training.budget import Budget
 from ctkd_cli.training.contrastive import plan_of_pairs
 from ctkd_cli.training.inference import LoadedModel, positions_of
 from ctkd_cli.training.objective import Objective
+from ctkd_cli.training.reporter import Reporter
 from ctkd_cli.training.vocabulary import restricted
 
 if TYPE_CHECKING:
@@ -38,11 +42,8 @@ if TYPE_CHECKING:
     from ctkd_cli.training.checkpoints import Checkpoints
     from ctkd_cli.training.settings import Training
 
-SCHEDULERS = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-FORGET = 20  # steps after which pages of mapped files are let go
 NAMED = 64  # ids of a batch that a message names
 REMEDY = "try a smaller training.learning_rate or lambda"
-LOGGED = 50  # how many points of a training's curve are kept
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,18 @@ def fit(
         arguments.run_name = name
         arguments.report_to = [] if tracker == "none" else [tracker]
         arguments.project = PROJECT
+        budget = Budget(training, len(plan))
+        if last is not None:
+            budget.go_on(Path(last))
         trainer = _Trainer(
             objective,
             arguments,
             loaded=loaded,
             data=data,
             plan=plan,
-            report=_Reporter(stage, arm, len(plan), tracks=tracker != "none"),
+            report=Reporter(stage, arm, budget, tracks=tracker != "none"),
             checkpoints=checkpoints,
+            budget=budget,
         )
         if parallel.world() > 1:  # each process has dropout of its own
             torch.manual_seed(seed + parallel.rank())
@@ -151,13 +156,15 @@ class _Trainer(Trainer):  # type: ignore[misc]
         loaded: LoadedModel,
         data: TrainingSet,
         plan: batches.Plan,
-        report: _Reporter,
+        report: Reporter,
         checkpoints: Checkpoints,
+        budget: Budget,
     ) -> None:
         self._loaded = loaded
         self._data = data
         self._plan = plan
         self._report = report
+        self._budget = budget
         super().__init__(
             objective, arguments, train_dataset=range(len(data.labels)),
             callbacks=[report, checkpoints], eval_dataset=data.validation,
@@ -172,6 +179,14 @@ class _Trainer(Trainer):  # type: ignore[misc]
             held[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
             seen.add(tensor.data_ptr())
         super()._save(output_dir, held)
+        if output_dir is not None:
+            self._budget.save(Path(output_dir))
+
+    def create_scheduler(self, *args: Any, **kwargs: Any) -> LambdaLR:
+        """The budget's, which may come to an end before the last step that was planned."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler: Any = LambdaLR(self.optimizer, lambda step: self._budget.rate(step))
+        return self.lr_scheduler
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         loader: DataLoader[Any] = DataLoader(
@@ -239,7 +254,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
         distillation = self._data.distillation
         if distillation is None:
             return 0.0
-        progress = self.state.global_step / max(1, len(self._plan) - 1)
+        progress = self.state.global_step / max(1, self._budget.ends - 1)
         return distillation.lambda_ * distillation.schedule(min(1.0, progress))
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -259,41 +274,6 @@ class _Trainer(Trainer):  # type: ignore[misc]
         return metrics
 
 
-class _Reporter(TrainerCallback):  # type: ignore[misc]
-    """Passes what happens in training on to the run's stage."""
-
-    def __init__(self, stage: Stage, arm: str, steps: int, tracks: bool) -> None:
-        self._stage = stage
-        self.arm = arm
-        self._steps = steps
-        self._every = max(1, steps // LOGGED)
-        self._tracks = tracks
-        self.figures: dict[str, float] = {}  # of the last step
-
-    def is_due(self, step: int) -> bool:
-        return step % self._every == 0 or step in (1, self._steps)
-
-    def add(self, figures: dict[str, float], lambda_: float | None) -> None:
-        self.figures = {**figures, **({} if lambda_ is None else {"lambda": lambda_})}
-
-    def validated(self, step: int, metrics: Mapping[str, float]) -> None:
-        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
-        self._stage.event("validated", arm=self.arm, step=step, **named)
-
-    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
-        step = state.global_step
-        self._stage.progress(step, self._steps, **self.figures)
-        if step % FORGET == 0:
-            memory.forget_pages()
-        if self.is_due(step):
-            scheduler = kwargs.get("lr_scheduler")
-            rate = {"learning_rate": scheduler.get_last_lr()[0]} if scheduler else {}
-            self._stage.event(
-                "step", arm=self.arm, step=step, steps=self._steps, **self.figures, **rate
-            )
-            control.should_log = self._tracks
-
-
 def _arguments(
     training: Training, device: Device, seed: int, steps: int, metric: Metric, selecting: bool
 ) -> TrainingArguments:
@@ -305,8 +285,6 @@ def _arguments(
         per_device_train_batch_size=training.batch_size,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
-        warmup_steps=round(training.warmup * steps),
-        lr_scheduler_type=SCHEDULERS[training.decay],
         max_grad_norm=training.max_grad_norm,
         seed=seed,
         data_seed=seed,
