@@ -16,6 +16,7 @@ def check(
     Examples:
       ctkd check
       ctkd check target=files target.train=my.csv target.label=stars
+      ctkd check "source=[bbc_articles,newsgroups_coarse]"   which one is nearer
     Then: ctkd run, with the same overrides
     """
     from ctkd_cli.cli._check_tables import show

@@ -24,6 +24,7 @@ def look(experiment: Experiment) -> tuple[dict[str, Any], LabelMap | None]:
     from ctkd_cli.preflight import compatibility
     from ctkd_cli.preflight.checks import target_of
     from ctkd_cli.preflight.estimate import estimate
+    from ctkd_cli.preflight.nearness import nearness
 
     require_writable()
     sources = source_side.taught(experiment, source_side.load(experiment))
@@ -38,6 +39,7 @@ def look(experiment: Experiment) -> tuple[dict[str, Any], LabelMap | None]:
         "overlap": {name: overlap(source, target) for name, source in sources.items()},
         "label_map": None if label_map is None else label_map.weights.tolist(),
         "label_map_note": reason,
+        "nearness": nearness(sources, target),
         "transfer": {name: asdict(hint_of(said, target)) for name, said in known.items()},
         "seconds": {stage: round(seconds, 1) for stage, seconds in cost.seconds.items()},
         "time": cost.sentence,
