@@ -85,8 +85,9 @@ class Rivals:
         experiment, target = self.experiment, self.target
         backbone = self._backbone(name)
         read = [] if name == "tfidf" else [backbone.fingerprint(), self._seed(name)]
+        drawn = name.startswith("setfit") or len(target.labelled) > MOST
         key = content_key(
-            "rival", name, read, target.fingerprint, experiment.seed,
+            "rival", name, read, target.fingerprint, experiment.seed if drawn else None,
             environment.code_hash(backbone, target.settings),
             devices.precision(experiment.device),
         )  # fmt: skip
