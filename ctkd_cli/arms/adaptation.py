@@ -19,7 +19,7 @@ import transformers
 from ctkd_cli.arms.bridged_knowledge import with_probe
 from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
-from ctkd_cli.arms.weights import start_head, take_body
+from ctkd_cli.arms.weights import regress_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.rows import Picked
 from ctkd_cli.training.checkpoints import Checkpoints, trained
@@ -140,7 +140,7 @@ def _make(
         model = settings.build(target.labels, target.settings)
         take_body(settings, model, loaded.model)
         loaded = encoded.load(model)
-        start_head(loaded, encoded, experiment.seed, training.class_weights)
+        regress_head(loaded, encoded, experiment.seed, training.class_weights)
     steps = n_steps(len(target.labelled), training.batch_size)
     budget = training.model_copy(
         update={"steps": steps, "learning_rate": RATE, "select": "last", "warmup": 0.1}

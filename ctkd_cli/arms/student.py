@@ -17,7 +17,7 @@ import numpy as np
 import transformers
 
 from ctkd_cli.arms.encoded_task import EncodedTask, logits_of, save
-from ctkd_cli.arms.weights import start_head, take_body
+from ctkd_cli.arms.weights import regress_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.terms import Distillation
 from ctkd_cli.runs import environment
@@ -121,9 +121,10 @@ def _make(
         training = training.model_copy(update={"label_smoothing": arm.label_smoothing})
     loaded = target.load(model)
     if student.head_start == "regression":
-        one_each = target.task.train.labels.offsets is None
-        start_head(loaded, target, seed, training.class_weights if one_each else "none")
+        regress_head(loaded, target, seed, training.class_weights)
     events = target.fit(loaded, training, seed, arm.name, stage, checkpoints, distillation)
+    if student.head_end == "regression":
+        regress_head(loaded, target, seed, training.class_weights)
     write_events(folder, [{**event, "arm": arm.name} for event in events])
     target.write_logits(loaded, folder)
     if keep_model:
@@ -143,5 +144,6 @@ def arm_key(experiment: Experiment, target: Task, arm: Arm, keep_model: bool) ->
         target.fingerprint,
         [training.model_dump(mode="json"), experiment.seed, devices.precision(experiment.device)],
         taught and [taught, experiment.lambda_, schedule, experiment.on_conflict],
-        [arm.label_smoothing, arm.start and arm.start.parent.name, student.head_start, keep_model],
+        [student.head_start, student.head_end],
+        [arm.label_smoothing, arm.start and arm.start.parent.name, keep_model],
     )

@@ -52,7 +52,7 @@ def average(
     model.load_state_dict(mixed, strict=False)
 
 
-def start_head(
+def regress_head(
     loaded: LoadedModel, target: EncodedTask, seed: int, class_weights: ClassWeights = "none"
 ) -> None:
     """Give the head the weights of a logistic regression on what the body, as it is, makes of the
@@ -76,7 +76,8 @@ def start_head(
         return
     features, gold = features[known], gold[known]
     n_labels = len(target.task.labels)
-    weights = imbalance.class_weights(gold, n_labels, class_weights)
+    one_each = labels.offsets is None
+    weights = imbalance.class_weights(gold, n_labels, class_weights, one_each)
     each = None if weights is None else weights[gold]
     probe = few_labels_probe(features, gold, n_labels, each)
     weight, bias = probe.as_head()

@@ -97,3 +97,8 @@ class StudentSettings(Frozen):
         description="the head's first weights: random, or a logistic regression of the labelled "
         "examples on what the untrained body makes of them (LP-FT)",
     )
+    head_end: Literal["trained", "regression"] = Field(
+        "trained",
+        description="the head's last weights: as they were trained, or such a regression on what "
+        "the trained body makes of the labelled examples",
+    )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from ctkd_cli.arms.encoded_task import EncodedTask
-from ctkd_cli.arms.weights import average, body, start_head
+from ctkd_cli.arms.weights import average, body, regress_head
 from ctkd_cli.backbones._pooled import final_linear
 from ctkd_cli.backbones.convnet import Convnet
 from ctkd_cli.experiment import of_overrides
@@ -44,7 +48,7 @@ def test_a_head_starts_as_the_logistic_regression_of_its_features(labels: str) -
     encoded = EncodedTask.of(target, experiment.student, experiment.device)
     torch.manual_seed(1)
     loaded = encoded.load(experiment.student.build(target.labels, experiment.target))
-    start_head(loaded, encoded, seed=1)
+    regress_head(loaded, encoded, seed=1)
 
     rows = target.labelled
     (read,) = inference.batches(loaded, encoded.splits["train"].select(np.asarray(rows)))
@@ -60,3 +64,19 @@ def test_a_head_starts_as_the_logistic_regression_of_its_features(labels: str) -
         fitted.predict_proba(centred / centred.std()),
         atol=2e-4,
     )
+
+
+def test_a_head_may_end_as_a_regression_too(
+    ctkd: Callable[..., tuple[int, str, str]], tiny_run: list[str], tmp_path: Path
+) -> None:
+    """Of the same body."""
+    saved = {}
+    for end in ("trained", "regression"):
+        run = tmp_path / end
+        code, _, err = ctkd("run", *tiny_run, f"student.head_end={end}", f"hydra.run.dir={run}")
+        assert code == 0, err
+        saved[end] = load_file(run / "student" / "model.safetensors")
+    head = [name for name in saved["trained"] if name.startswith("classifier")]
+    assert head
+    for name, weight in saved["trained"].items():
+        assert torch.equal(weight, saved["regression"][name]) is (name not in head), name
