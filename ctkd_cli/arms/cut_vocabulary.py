@@ -19,6 +19,7 @@ from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.tasks.split import fingerprint
 
 if TYPE_CHECKING:
+    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import AnyStudent, Experiment
     from ctkd_cli.runs.rundir import RunDirectory
     from ctkd_cli.tasks.kinds.base import Kind
@@ -38,15 +39,7 @@ def student_of(
         return student
     read = [(experiment.target, target_pool(*targets))]
     read += [(source.settings, source.train.without_labels()) for source in sources]
-    key = content_key("cut", student.fingerprint(), [fingerprint(k, (), [s]) for k, s in read])
-
-    def make(folder: Path) -> None:
-        each = [_tokens(student, kind, split) for kind, split in read]
-        ids, counts = np.unique(np.concatenate(each), return_counts=True)
-        student.write_cut(ids, counts / counts.sum(), experiment.target, folder)
-
-    folder, _ = Cache("students").get(key, make)
-    kept = np.load(folder / "kept.npy")
+    folder, kept = cut(student, experiment.target, read)
     new = student.lying_in(folder)
     before, after = student.size().parameters, new.size().parameters
     unknown = _unknown(student, targets[0], kept)
@@ -59,7 +52,23 @@ def student_of(
     return new
 
 
-def _tokens(student: AnyStudent, kind: Kind, split: Split) -> np.ndarray:
+def cut(
+    student: Backbone, target: Kind, read: Sequence[tuple[Kind, Split]]
+) -> tuple[Path, np.ndarray]:
+    """A folder with a student that knows the tokens of these inputs, each as its kind has it, and
+    what it kept, [V], ids of the student's."""
+    key = content_key("cut", student.fingerprint(), [fingerprint(k, (), [s]) for k, s in read])
+
+    def make(folder: Path) -> None:
+        each = [_tokens(student, kind, split) for kind, split in read]
+        ids, counts = np.unique(np.concatenate(each), return_counts=True)
+        student.write_cut(ids, counts / counts.sum(), target, folder)
+
+    folder, _ = Cache("students").get(key, make)
+    return folder, np.load(folder / "kept.npy")
+
+
+def _tokens(student: Backbone, kind: Kind, split: Split) -> np.ndarray:
     """The ids of all tokens of a split's inputs, of long ones too."""
     tokenizer = student.preprocessor()
     whole = min(tokenizer.model_max_length, LONGEST)
@@ -68,7 +77,7 @@ def _tokens(student: AnyStudent, kind: Kind, split: Split) -> np.ndarray:
     return np.concatenate([np.asarray(row["input_ids"]) for row in encoded.rows])
 
 
-def _unknown(student: AnyStudent, target: Task, kept: np.ndarray) -> float:
+def _unknown(student: Backbone, target: Task, kept: np.ndarray) -> float:
     """The share of test examples with tokens that do not stay."""
     kind, test = target.settings, target.test
     rows = kind.encode(test.inputs, student.preprocessor(), test.digests).rows

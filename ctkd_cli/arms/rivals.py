@@ -6,6 +6,7 @@ examples of the target, and from no source.
 | tfidf | TF-IDF of words and pairs of words, logistic regression | its own, measured |
 | untuned | logistic regression on what the teacher's untuned body makes of an input | a teacher |
 | cut_body | the same on the student's own body, cut and untuned | a student |
+| static | the same on static vectors made of the student's encoder | less than a student |
 | setfit, setfit_teacher | SetFit with the student's, with the teacher's body | as these |
 
 A body is read as `Backbone.embed` has it: for texts, the mean of the last hidden states.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,8 +25,10 @@ import transformers
 
 from ctkd_cli.arms import _logistic, _setfit
 from ctkd_cli.arms._tfidf import TfIdf
+from ctkd_cli.arms.cut_vocabulary import cut
 from ctkd_cli.arms.student import ArmOutputs, kept, write_events
 from ctkd_cli.backbones.base import Outputs
+from ctkd_cli.backbones.static import Static
 from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.runs import environment
 from ctkd_cli.runtime import devices
@@ -71,13 +74,14 @@ class Rivals:
     def _why_not(self, name: str) -> str:
         """Why a rival cannot take part, whatever the seed; "" where it can."""
         kind = self.target.settings
-        reads_texts = name == "tfidf" or name.startswith("setfit")
-        if reads_texts and kind.texts(self.target.test.inputs.select([])) is None:
+        of_texts = name in ("tfidf", "static") or name.startswith("setfit")
+        if of_texts and kind.texts(self.target.test.inputs.select([])) is None:
             return f"it reads texts, and inputs of kind {kind.kind} are none"
-        if reads_texts and self.target.train.labels.offsets is not None:
+        if of_texts and self.target.train.labels.offsets is not None:
             return f"it gives a text one label, and those of kind {kind.kind} have several"
-        if name.startswith("setfit") and not self._backbone(name).encodes_sentences:
-            return "it tunes a transformer"
+        encoder = self.experiment.teacher if name in OF_TEACHER else self.experiment.student
+        if (name.startswith("setfit") or name == "static") and not encoder.encodes_sentences:
+            return "it is made of a transformer that encodes sentences"
         return _setfit.why_not() if name.startswith("setfit") else ""
 
     def _of(self, name: str) -> ArmOutputs:
@@ -91,9 +95,8 @@ class Rivals:
             environment.code_hash(backbone, target.settings),
             devices.precision(experiment.device),
         )  # fmt: skip
-        make = {"tfidf": self._tfidf, "untuned": self._on_body, "cut_body": self._on_body}.get(
-            name, self._setfit
-        )
+        make = self._setfit if name.startswith("setfit") else self._on_body
+        make = self._tfidf if name == "tfidf" else make
         with self.rundir.stage(STAGE, name) as stage:
 
             def told(folder: Path, _: Checkpoints) -> None:
@@ -105,11 +108,23 @@ class Rivals:
         return replace(outputs, folder=None)
 
     def _backbone(self, name: str) -> Backbone:
+        if name == "static":
+            return self._static
         return self.experiment.teacher if name in OF_TEACHER else self.experiment.student
+
+    @cached_property
+    def _static(self) -> Backbone:
+        """Vectors of the tokens that the target's train inputs hold."""
+        kind = self.target.settings
+        vectors = Static.made_of(self.experiment.student)
+        folder, _ = cut(vectors, kind, [(kind, self.target.train.without_labels())])
+        return vectors.lying_in(folder)
 
     def _seed(self, name: str) -> int | None:
         """What draws a body's weights; None where they are pretrained."""
         backbone = self._backbone(name)
+        if name == "static":
+            return None
         if backbone.untrained().fingerprint() != backbone.fingerprint():
             return None
         return self.experiment.teacher.seed if name in OF_TEACHER else self.experiment.seed

@@ -63,6 +63,13 @@ class Static(Backbone):
             )  # fmt: skip
         return self
 
+    @classmethod
+    def made_of(cls, encoder: Backbone) -> Backbone:
+        """Vectors from a sentence encoder that reads texts for the same role."""
+        own = type(cls.__name__, (cls,), {"role": encoder.role, "__module__": __name__})
+        settings = encoder.model_dump(include={"model", "revision", "allow_pickle"})
+        return cast("type[Static]", own).model_validate({"backbone": MODEL_TYPE, **settings})
+
     @cached_property
     def _body(self) -> Huggingface:
         """The encoder, or what was made of it, as it reads texts."""

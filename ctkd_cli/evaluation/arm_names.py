@@ -16,7 +16,7 @@ ControlName = Literal[
     "probe",
     "features",
 ]
-RivalName = Literal["tfidf", "untuned", "cut_body", "setfit", "setfit_teacher"]
+RivalName = Literal["tfidf", "untuned", "cut_body", "static", "setfit", "setfit_teacher"]
 QUICK: tuple[RivalName, ...] = ("tfidf", "untuned", "cut_body")  # rivals that cost seconds
 
 # Arms that cost what the teacher costs. All others have the student's architecture, but for those

@@ -33,6 +33,7 @@ NAMES = {
     "tfidf": "TF-IDF with logistic regression",
     "untuned": "logistic regression on the teacher's untuned body",
     "cut_body": "logistic regression on the student's untuned body",
+    "static": "logistic regression on static vectors",
     "setfit": "SetFit with the student's body",
     "setfit_teacher": "SetFit with the teacher's body",
 }

@@ -20,6 +20,7 @@ NAMES = {
     "tfidf": "TF-IDF + logistic regression",
     "untuned": "untuned teacher + logistic reg.",
     "cut_body": "untuned student + logistic reg.",
+    "static": "static vectors + logistic reg.",
     "setfit": "SetFit, the student's body",
     "setfit_teacher": "SetFit, the teacher's body",
 }

@@ -54,6 +54,7 @@ ARMS = {
     "untuned": "a logistic regression on the mean-pooled states of the teacher's untuned body; as "
     "large as the teacher",
     "cut_body": "the same on the student's own untuned body",
+    "static": "the same on vectors of tokens that the student's encoder gave, without a network",
     "setfit": "the student's body, tuned on pairs of labelled texts, with a logistic regression "
     "(SetFit)",
     "setfit_teacher": "the same with the teacher's body; as large as the teacher",

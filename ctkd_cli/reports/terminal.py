@@ -26,6 +26,7 @@ RECIPES = {
     "tfidf": f"TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)) and {REGRESSION}",
     "cut_body": f"{REGRESSION} on the student's mean-pooled states",
     "untuned": f"{REGRESSION} on the teacher's mean-pooled states",
+    "static": f"{REGRESSION} on static vectors of the student's encoder",
     "setfit": "SetFit with the student's body",
     "setfit_teacher": "SetFit with the teacher's body",
 }

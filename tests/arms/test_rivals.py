@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from transformers import AutoTokenizer
 
 from ctkd_cli.arms import _logistic, _setfit, rivals
 from ctkd_cli.arms._tfidf import TfIdf
+from ctkd_cli.arms.cut_vocabulary import cut
+from ctkd_cli.backbones.static import Static
 from ctkd_cli.evaluation.arm_names import QUICK
 from ctkd_cli.evaluation.results import Results
 from ctkd_cli.experiment import load
@@ -213,3 +217,30 @@ def test_words_of_a_sentence_are_left_out_together() -> None:
 def test_texts_without_words_have_the_prior() -> None:
     found = TfIdf.fit(["!", "?", ".", "-"], np.array([0, 0, 0, 1]), 2)
     np.testing.assert_allclose(np.exp(found.logits(["goal"])), [[0.75, 0.25]], atol=1e-3)
+
+
+def test_static_vectors_are_a_rival(ctkd: Ctkd, tiny_run: list[str], tmp_path: Path) -> None:
+    """The mean of the vectors of a text's tokens, made to zero mean and unit variance by hand."""
+    run = tmp_path / "run"
+    code, _, err = ctkd("run", *tiny_run, "controls.rivals=[static]", f"hydra.run.dir={run}")
+    assert code == 0, err
+    experiment = settings(run)
+    target = task.load(experiment.target, 1)
+    vectors = Static.made_of(experiment.student)
+    kind = experiment.target
+    folder, _ = cut(vectors, kind, [(kind, target.train.without_labels())])
+    table = load_file(folder / "model.safetensors")["embeddings.weight"].numpy()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def embedded(texts: list[str]) -> np.ndarray:
+        mean = np.stack([table[tokenizer(text)["input_ids"]].mean(0) for text in texts])
+        centred = mean - mean.mean(axis=1, keepdims=True)
+        return np.asarray(centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5))
+
+    rows = target.labelled
+    features = embedded(target.train.inputs.select(rows)["text"][:])
+    gold = target.train.labels.values[rows]
+    model = LogisticRegression(C=best_strength(features, gold), max_iter=1000).fit(features, gold)
+    expected = model.predict_proba(embedded(target.test.inputs["text"][:]))
+    found = Results.read(run).answers("static", 1)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-3)
