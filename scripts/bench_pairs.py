@@ -4,6 +4,7 @@
     .venv/bin/python scripts/bench_pairs.py far_forum far_wire --seeds 3
     .venv/bin/python scripts/bench_pairs.py --set training.learning_rate=3e-5
     .venv/bin/python scripts/bench_pairs.py table
+    .venv/bin/python scripts/bench_pairs.py near      # does nearness of texts tell gains?
 
 Needs `ctkd fetch newsgroups reuters sentences`, and ctkd[rivals] for SetFit. Lines go to
 docs/bench_pairs.jsonl; a second call does what is missing, and what was trained comes from the
@@ -49,6 +50,9 @@ def main() -> None:
     if options.names == ["table"]:
         print_table(lines(RESULTS), options.set)
         return
+    if options.names == ["near"]:
+        print_nearness(lines(RESULTS), options.set)
+        return
     for name in options.names or PAIRS:
         source, target = PAIRS[name]
         wanted = {"pair": name, "n_seeds": options.seeds, "more": options.set}
@@ -61,7 +65,7 @@ def main() -> None:
 
 def print_table(found: Iterable[Line], more: list[str]) -> None:
     """The last line of each pair that was measured with these settings."""
-    last = {line["pair"]: line for line in found if line["more"] == more and "seeds" in line}
+    last = _last(found, more)
     print(
         f"| pair | seeds | {' | '.join(COLUMNS)} | over the best rival of its size | over alone |"
     )
@@ -80,6 +84,36 @@ def print_table(found: Iterable[Line], more: list[str]) -> None:
         if each:
             good = sum(gain >= -0.01 for gain in each)
             print(f"over {arm}: mean {np.mean(each):+.3f}, at least -0.01 on {good} of {len(each)}")
+
+
+def print_nearness(found: Iterable[Line], more: list[str]) -> None:
+    """What `ctkd check` says of each pair's texts, beside what came of it."""
+    from scipy.stats import spearmanr
+
+    from ctkd_cli.experiment import of_overrides
+    from ctkd_cli.preflight.nearness import nearness
+    from ctkd_cli.tasks import task
+
+    rows = []
+    for name, line in _last(found, more).items():
+        experiment = of_overrides([f"{role}={line[role]}" for role in ("source", "target")] + SIZE)
+        source, target = (
+            task.load(each, 1) for each in (*experiment.sources.values(), experiment.target)
+        )
+        (near,) = nearness({name: source}, target).values()
+        leep = float(np.mean([gain for gain, _ in line["hints"]]))
+        rows.append((near, leep, float(_gain(line["seeds"], "alone").mean()), name))
+    print("| pair | similarity | LEEP gain | over alone |\n|---|---|---|---|")
+    for near, leep, gain, name in sorted(rows, reverse=True):
+        print(f"| {name} | {near:.2f} | {leep:+.3f} | {gain:+.3f} |")
+    nears, leeps, gains, _ = zip(*rows, strict=True)
+    for what, figures in (("similarity", nears), ("LEEP gain", leeps)):
+        print(f"Spearman of {what} and gain: {spearmanr(figures, gains).statistic:.2f}")
+
+
+def _last(found: Iterable[Line], more: list[str]) -> dict[str, Line]:
+    """Of each pair that was measured with these settings."""
+    return {line["pair"]: line for line in found if line["more"] == more and "seeds" in line}
 
 
 def _gain(seeds: dict[str, list[float]], arm: str) -> np.ndarray:

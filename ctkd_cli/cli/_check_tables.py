@@ -85,7 +85,7 @@ def _print_nearness(console: Console, sources: dict[str, float]) -> None:
         console.print(Text(printable_lines(f"{name}: {told} (similarity {similarity:.2f})")))
     console.print(
         Text(
-            f"near: {NEAR} and more; of twelve pairs measured all 8 near ones gained, and 1 of 4 "
+            f"near: {NEAR} and more; of twelve pairs measured all 7 near ones gained, and 2 of 5 "
             "far ones (docs/benchmarks.md). Far: teacher.adaptation=contrastive may help\n",
             style="dim",
         )
