@@ -12,6 +12,7 @@ import numpy as np
 from ctkd_cli.arms import _setfit, adaptation, selection
 from ctkd_cli.arms.keys import teacher_key
 from ctkd_cli.cache.entries import Cache
+from ctkd_cli.runtime import devices
 from ctkd_cli.training.batches import labelled_per_batch, n_steps
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 EFFICIENCY = 0.6  # share of the GEMM rate that a training step reaches, attention and padding in
 STEP_OVERHEAD = 0.02  # seconds per step outside model arithmetic
+LONG = 180.0  # seconds of a run from which one would like to know of a quicker way
 STATIC = 10.0  # seconds in which an encoder reads some ten thousand tokens, each by itself
 TRAINING_COST = 3  # forward and backward, in forward passes
 BYTES_PER_PARAMETER = 16  # weights, gradients and two moments, fp32
@@ -29,10 +31,12 @@ BYTES_PER_PARAMETER = 16  # weights, gradients and two moments, fp32
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds per stage; memory in bytes, at the peak of the larger model's training."""
+    """seconds per stage; memory in bytes, at the peak of the larger model's training. quicker:
+    whether the hardware has a quicker precision than the one that is set."""
 
     seconds: dict[str, float]
     memory: float
+    quicker: bool = False
 
     @property
     def sentence(self) -> str:
@@ -40,7 +44,10 @@ class Estimate:
         out."""
         parts = [f"{stage} {took:.0f} s" for stage, took in self.seconds.items() if took >= 0.5]
         total = sum(self.seconds.values())
-        return f"{total:.0f} s on an idle CPU like this one ({', '.join(parts)})"
+        told = f"{total:.0f} s on an idle CPU like this one ({', '.join(parts)})"
+        if self.quicker and total > LONG:
+            told += "; device.precision=auto is quicker here, in bfloat16"
+        return told
 
 
 def estimate(
@@ -117,7 +124,10 @@ def estimate(
         "evaluation": 4 + of_test,
     }
     parameters = max(teacher.parameters, student.parameters)
-    return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)
+    quicker = devices.precision(experiment.device) == "fp32" and devices.multiplies_in_bf16(
+        experiment.device
+    )
+    return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9, quicker)
 
 
 def _rivals(experiment: Experiment, target: Task, rate: float) -> dict[str, tuple[float, float]]:

@@ -52,11 +52,14 @@ def precision(device: Device) -> Literal["fp32", "bf16"]:
     """The precision of the settings; `auto` is bf16 where the hardware multiplies in it."""
     if device.precision != "auto":
         return device.precision
+    return "bf16" if multiplies_in_bf16(device) else "fp32"
+
+
+def multiplies_in_bf16(device: Device) -> bool:
+    """Whether the hardware does, rather than to emulate it."""
     if resolve(device).type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16" if fast else "fp32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def autocast(device: Device, where: torch.device) -> contextlib.AbstractContextManager[Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ctkd_cli.experiment import load
 from ctkd_cli.preflight import estimate
+from ctkd_cli.runtime import devices
 from ctkd_cli.settings import compose
 from ctkd_cli.tasks import task
 
@@ -52,6 +55,23 @@ def test_seeds_multiply_students_and_not_the_teacher() -> None:
         assert three[stage] == pytest.approx(3 * one[stage])
     for stage in ("control stilts", "control generic_teacher"):
         assert one[stage] < three[stage] < 3 * one[stage]
+
+
+@pytest.mark.parametrize(
+    ("precision", "hardware", "seconds", "told"),
+    [
+        ("fp32", True, 200.0, True),
+        ("fp32", True, 100.0, False),
+        ("fp32", False, 200.0, False),
+        ("auto", True, 200.0, False),
+    ],
+)
+def test_a_long_run_is_told_of_a_quicker_precision(
+    monkeypatch: pytest.MonkeyPatch, precision: str, hardware: bool, seconds: float, told: bool
+) -> None:
+    monkeypatch.setattr(devices, "multiplies_in_bf16", lambda device: hardware)
+    found = replace(cost(f"device.precision={precision}"), seconds={"teacher": seconds})
+    assert ("device.precision=auto" in found.sentence) is told
 
 
 def test_memory_grows_with_the_larger_model() -> None:
