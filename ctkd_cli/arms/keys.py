@@ -6,6 +6,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 from ctkd_cli.cache.entries import content_key
+from ctkd_cli.cache.file_hash import of_code_elsewhere
 from ctkd_cli.runtime import devices
 from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 from ctkd_cli.tasks.task import Task
@@ -27,6 +28,7 @@ def teacher_key(experiment: Experiment, source: Task, variant: Variant = "traine
         teacher.fingerprint(),
         source.fingerprint,
         [variant, teacher.fine_tuned, training, teacher.seed, devices.precision(experiment.device)],
+        *of_code_elsewhere(teacher).items(),
     )
 
 
@@ -38,6 +40,7 @@ def stilts_key(experiment: Experiment, source: Task) -> str:
         experiment.student.fingerprint(),
         source.fingerprint,
         [training, experiment.teacher.seed, devices.precision(experiment.device)],
+        *of_code_elsewhere(experiment.student).items(),
     )
 
 

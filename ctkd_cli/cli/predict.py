@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,8 +92,12 @@ def predict(
 
 
 def _print_csv(labelled: Labelled, header: bool) -> None:
+    """A column for each label's probability; of inputs with several answers a list of these in a
+    cell, as JSON has it, and one of how sure each is."""
     if header:
-        probabilities = (_cell(f"p({label})") for label in labelled.records[0]["probabilities"])
+        labels = labelled.records[0]["probabilities"]
+        several = not isinstance(labels, Mapping)
+        probabilities = ["p"] if several else [_cell(f"p({label})") for label in labels]
         names = map(_cell, (labelled.id_column, *labelled.kept))
         write(sys.stdout, [[*names, "input", "predicted", *probabilities]])
     write(
@@ -100,7 +105,7 @@ def _print_csv(labelled: Labelled, header: bool) -> None:
         (
             [
                 *map(_cell, map(_text, (*own, record["input"], record["predicted"]))),
-                *(f"{p:.6f}" for p in record["probabilities"].values()),
+                *_sure(record["probabilities"]),
             ]
             for *own, record in zip(
                 labelled.ids, *labelled.kept.values(), labelled.records, strict=True
@@ -130,7 +135,15 @@ def _print_conll(labelled: Labelled) -> None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return as_json(value)
     return "" if value is None else str(value)
+
+
+def _sure(probabilities: Mapping[str, float] | Sequence[float]) -> list[str]:
+    if isinstance(probabilities, Mapping):
+        return [f"{p:.6f}" for p in probabilities.values()]
+    return [as_json([round(float(p), 6) for p in probabilities])]
 
 
 def _cell(text: str) -> str:

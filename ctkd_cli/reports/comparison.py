@@ -98,14 +98,14 @@ def compare(directories: Sequence[Path], different_tests: bool = False) -> list[
 
 
 def _side_by_side(runs: Sequence[Run]) -> list[Row]:
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[dict[int, Run]]] = {}
     for run in runs:
-        groups.setdefault(tuple(run.settings.items()), []).append(run)
-    # A seed that was run twice counts once: it gave the same figures.
-    members = [
-        dict(sorted({seed: run for run in group for seed in run.seeds}.items()))
-        for group in groups.values()
-    ]
+        alike = groups.setdefault(tuple(run.settings.items()), [])
+        group = next((group for group in alike if _agrees(run, group)), None)
+        if group is None:
+            alike.append(group := {})
+        group |= dict.fromkeys(run.seeds, run)
+    members = [dict(sorted(group.items())) for alike in groups.values() for group in alike]
     differing = _differing([next(iter(group.values())).settings for group in members])
     rows = [_row(group, differing) for group in members]
     merit = members[0][next(iter(members[0]))].results.metric.merit
@@ -115,6 +115,17 @@ def _side_by_side(runs: Sequence[Run]) -> list[Row]:
     known = [(index, p) for index, p in tested if p is not None]
     adjusted = dict(zip((i for i, _ in known), holm([p for _, p in known]), strict=True))
     return [replace(rows[i], p_value=adjusted.get(i)) for i in order]
+
+
+def _agrees(run: Run, group: Mapping[int, Run]) -> bool:
+    """Whether a run gave the figures of those before it with its settings, as far as they share
+    seeds; a seed that was run twice counts once. Other code, data or machines may give others."""
+    return all(
+        run.score(arm, seed) == group[seed].score(arm, seed)
+        for arm in ("alone", "distilled")
+        for seed in run.seeds
+        if seed in group
+    )
 
 
 def _read(directories: Sequence[Path]) -> list[Run]:

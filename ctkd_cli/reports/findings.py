@@ -104,7 +104,10 @@ def hint_judged(results: Results) -> str:
     """Whether the transfer hints were right: they speak of what a teacher brings a student that is
     otherwise alone, whatever other controls do."""
     over = ["alone"] if "alone" in results.controls else None
-    return judged(results.hints.values(), reach(results, over).outcome)
+    verdict = reach(results, over)
+    if verdict.unsettled:
+        return "Whether the hint was right is not known: training had not settled."
+    return judged(results.hints.values(), verdict.outcome)
 
 
 def brought(results: Results) -> dict[str, Interval]:

@@ -129,10 +129,14 @@ def _each_seed(results: Results, seeds: list[int]) -> list[str]:
 def _cost(cost: dict[str, dict[str, float]]) -> str:
     """Teacher and student side by side."""
     return "; ".join(
-        f"{name} {figures['parameters'] / 1e6:.1f} M parameters, {figures['megabytes']:.0f} MB, "
+        f"{name} {_millions(figures['parameters'])} parameters, {figures['megabytes']:.1f} MB, "
         f"{figures['latency']:.1f} ms for one example, {figures['throughput']:.0f} examples/s"
         for name, figures in cost.items()
     )
+
+
+def _millions(parameters: float) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters:,.0f}"
 
 
 def _line(title: str, text: str) -> list[str]:

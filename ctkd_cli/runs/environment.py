@@ -55,16 +55,12 @@ def code_hash(*parts: object) -> str:
     root = Path(ctkd_cli.__file__).parent
     own = (file for each in COMPUTES for file in root.glob(each))
     files = {file.relative_to(root).as_posix(): file for file in own}
-    files = {name: file for name, file in files.items() if name not in TELLS}
+    hashes = {name: file_hash.sha256(f) for name, f in files.items() if name not in TELLS}
     for part in parts:
-        for kind in type(part).__mro__:
-            module = sys.modules.get(kind.__module__)
-            file = getattr(module, "__file__", None)
-            if file and kind.__module__.partition(".")[0] not in ("ctkd_cli", "pydantic"):
-                files[kind.__module__] = Path(file)
+        hashes |= file_hash.of_code_elsewhere(part)
     digest = hashlib.sha256()
-    for name, file in sorted(files.items()):
-        digest.update(name.encode() + b"\0" + bytes.fromhex(file_hash.sha256(file)))
+    for name, found in sorted(hashes.items()):
+        digest.update(name.encode() + b"\0" + bytes.fromhex(found))
     for package in ("torch", "transformers", "numpy", "scipy", "scikit-learn"):
         digest.update(version(package).encode())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctkd_cli.cache.file_hash import of_code_elsewhere
 from ctkd_cli.data._ids import Ids
 from ctkd_cli.settings.component import find
 from ctkd_cli.tasks.kinds.base import Kind
@@ -89,6 +90,8 @@ def fingerprint(kind: Kind, labels: Sequence[str], splits: Sequence[Split]) -> s
 
 
 def how_read(kind: Kind) -> dict[str, object]:
-    """The settings of a task that decide how an input is read: those of its kind."""
+    """What of a task decides how an input is read: its kind's settings and, where the kind is from
+    elsewhere, its code."""
     cls = find(Kind, kind.kind, "kind")  # type: ignore[type-abstract]
-    return {name: getattr(kind, name) for name in sorted(cls.model_fields)}
+    settings = {name: getattr(kind, name) for name in sorted(cls.model_fields)}
+    return {**settings, **of_code_elsewhere(cls)}

@@ -204,3 +204,31 @@ def test_what_is_no_run_is_named(ctkd: Ctkd, runs: Path, tmp_path: Path) -> None
     assert code == 2
     assert "no finished run lies here" in err
     assert str(tmp_path) in err
+
+
+def test_equal_settings_with_other_figures_stand_apart(
+    ctkd: Ctkd, tiny_run: list[str], tmp_path: Path
+) -> None:
+    """A source file that changed between two runs: neither run is dropped. The same run again
+    counts once."""
+    source = tmp_path / "source.csv"
+    given = next(each for each in tiny_run if each.startswith("source.train="))
+    lines = Path(given.partition("=")[2]).read_text().splitlines()
+    settings = [
+        f"source.train={source}" if each == given else each
+        for each in [*tiny_run, "controls.rivals=[]", "training.steps=15"]
+    ]
+    for name, changed in (("a", False), ("again", False), ("b", True)):
+        rows = [line.rpartition(",") for line in lines[1:]]
+        kept = rows[: len(rows) // 4] if changed else rows
+        source.write_text("\n".join([lines[0], *("".join(row) for row in kept)]))
+        code, _, err = ctkd("run", *settings, f"hydra.run.dir={tmp_path / name}")
+        assert code == 0, err
+    found = [str(tmp_path / name) for name in ("a", "again", "b")]
+    code, out, err = ctkd("compare", *found, "--json")
+    assert code == 0, err
+    named = [row["runs"] for row in json.loads(out)]
+    assert len(named) == 2
+    assert sorted(each for runs in named for each in runs) in (
+        sorted([found[1], found[2]]), sorted([found[0], found[2]])
+    )  # fmt: skip

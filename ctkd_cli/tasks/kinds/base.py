@@ -216,7 +216,9 @@ class Kind(Component):
         predictions.parquet; said: the `predicted` of each arm."""
         found = {"gold": row["gold"], **said}
         return {
-            name: " ".join(map(str, answer)) if isinstance(answer, list) else answer
+            name: " ".join("–" if one is None else str(one) for one in answer)
+            if isinstance(answer, list)
+            else answer
             for name, answer in found.items()
         }
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ctkd_cli.cache.entries import Cache, content_key
+from ctkd_cli.cache.file_hash import of_code_elsewhere
 from ctkd_cli.data._columns import with_dotted
 from ctkd_cli.data._packed import without_suffix
 from ctkd_cli.data._source import Source
@@ -108,7 +109,8 @@ class Text(Kind):
         )
         if digests is not None:
             read = hashlib.sha256(digests.tobytes()).hexdigest()
-            key = content_key(read, columns, identity(preprocessor), limit)
+            own = [(self.kind, each) for each in of_code_elsewhere(self).items()]
+            key = content_key(read, columns, identity(preprocessor), limit, *own)
             folder, _ = Cache("tokens").get(key, lambda folder: _write(folder, pieces))
             tokens, truncated = Ragged.read(folder), json.loads((folder / TRUNCATED).read_text())
         else:

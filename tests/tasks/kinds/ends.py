@@ -27,6 +27,10 @@ class Ends(Text):
     """The topics of the first and the last word of a text, as `sport+tech`."""
 
     architecture: ClassVar[str] = "AutoModelForTokenClassification"
+    pipeline: ClassVar[str] = "token-classification"
+
+    def usage(self, own_code: bool = False) -> str:
+        return "`ctkd predict RUN FILE` labels new texts."
 
     def offsets(self, inputs: Dataset) -> np.ndarray:
         return np.arange(len(inputs) + 1) * ENDS

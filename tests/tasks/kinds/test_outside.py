@@ -107,6 +107,13 @@ def test_a_run_is_judged_by_mistakes(ctkd: Ctkd, settings: list[str], tmp_path: 
     answers = [json.loads(line) for line in out.splitlines()]
     assert [len(answer["predicted"]) for answer in answers] == [2, 2]
     assert {name for answer in answers for name in answer["predicted"]} <= {"sport", "tech"}
+    code, out, err = ctkd("predict", str(run), str(tmp_path / "new.txt"))
+    assert code == 0, err
+    header, *rows = csv.reader(out.splitlines())
+    assert header == ["id", "input", "predicted", "p"]
+    for row, answer in zip(rows, answers, strict=True):
+        assert json.loads(row[2]) == answer["predicted"]
+        assert json.loads(row[3]) == pytest.approx(answer["probabilities"], abs=1e-6)
 
 
 def test_a_run_that_was_stopped_is_resumed(
@@ -172,3 +179,53 @@ def test_a_teacher_of_texts_does_not_answer_at_two_positions(
     (remedy,) = re.findall(r"try:     (source\.kind=\w+)", err)
     code, _, err = ctkd("check", *settings, remedy)
     assert code == 0, err
+
+
+def test_its_code_is_part_of_what_is_kept(
+    ctkd: Ctkd, settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Teachers and what they said, as students, are made anew when the kind's module has changed;
+    tokens are no other kind's."""
+    import sys
+
+    monkeypatch.setenv("CTKD_CACHE", str(tmp_path / "cache"))
+    runs = [*settings, "seeds=1", "controls.rivals=[]"]
+
+    def made(name: str) -> set[str]:
+        run = tmp_path / name
+        code, _, err = ctkd("run", *runs, f"hydra.run.dir={run}")
+        assert code == 0, err
+        events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+        reused = {event["stage"] for event in events if event["event"] == "reused"}
+        return {"teacher", "knowledge", "student"} - reused
+
+    assert made("first") == {"teacher", "knowledge", "student"}
+    assert made("same") == set()
+    module = Path(str(sys.modules["kind_of_ends"].__file__))
+    module.write_text(module.read_text() + "\n# another version\n")
+    assert made("changed") == {"teacher", "knowledge", "student"}
+
+
+def test_its_tokens_are_no_other_kind_s(kind: None, tiny_bert: Path) -> None:
+    import numpy as np
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    from ctkd_cli.settings.component import find
+    from ctkd_cli.tasks.kinds.base import Kind
+
+    found = find(Kind, "ends", "kind")  # type: ignore[type-abstract]
+
+    class Shouting(found):  # type: ignore[misc, valid-type]
+        """Reads something else of the same text."""
+
+        def columns(self) -> dict[str, str]:
+            return {"text": "text"}
+
+    Shouting.__module__ = "kind_of_ends"
+    tokenizer, digests = AutoTokenizer.from_pretrained(tiny_bert), np.ones((1, 2), np.uint64)
+    ours, theirs = find(Kind, "text", "kind")(kind="text"), Shouting(kind="shouting")  # type: ignore[type-abstract]
+    first = ours.encode(Dataset.from_dict({"text": ["goal"]}), tokenizer, digests)
+    second = theirs.encode(Dataset.from_dict({"text": ["goal of the match"]}), tokenizer, digests)
+    assert len(first.rows[0]["input_ids"]) == 3
+    assert len(second.rows[0]["input_ids"]) == 6
