@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
-from ctkd_cli.arms import ablation, controls, efficiency, record, rivals, selection
-from ctkd_cli.arms.adaptation import STAGE, adapted, adapting
+from ctkd_cli.arms import ablation, adaptation, controls, efficiency, record, rivals, selection
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.cut_vocabulary import student_of
 from ctkd_cli.arms.encoded_task import EncodedTask
@@ -68,7 +67,7 @@ def run(
     reports.get_ready()
     memory.freeze_gc()
 
-    with _running(directory, experiment, sources, listener) as rundir:
+    with _running(directory, experiment, sources, targets[0], listener) as rundir:
         record.provenance(rundir, experiment, overrides)
         if devices.resolve(experiment.device).type == "cpu":  # of others nothing is known before
             told = estimate(experiment, taught, targets[0]).sentence
@@ -127,7 +126,7 @@ def _one_seed(
     first = rundir.is_first_seed
     if first:
         record.facts(rundir, "target", target, encoded.truncated)
-    knowledge = adapted(experiment, target, teachers, rundir)
+    knowledge = adaptation.adapted(experiment, target, teachers, rundir)
     bridged = apply_bridge(experiment, target, knowledge)
     memory.release()
     record.bridge(rundir, bridged)
@@ -179,7 +178,7 @@ def _again(
 ) -> Iterator[ArmOutputs]:
     """The distilled student and those other arms that took part, once more, on a part's task."""
     read = EncodedTask.of(part, experiment.student, experiment.device)
-    bridged = apply_bridge(experiment, part, adapted(experiment, part, teachers, rundir))
+    bridged = apply_bridge(experiment, part, adaptation.adapted(experiment, part, teachers, rundir))
 
     def train(arm: Arm) -> ArmOutputs:
         title = f"{arm.name}, part {number + 1}"
@@ -246,6 +245,7 @@ def _running(
     directory: Path,
     experiment: Experiment,
     sources: Mapping[str, Task],
+    target: Task,
     listener: Listener | None,
 ) -> Iterator[RunDirectory]:
     """A run directory whose status tells the truth however the run ends."""
@@ -254,7 +254,11 @@ def _running(
     left_out = [f"student {WITHOUT}{name}" for name in sources] if len(sources) > 1 else []
     titles = [
         *(f"{stage}{name}" for name in teachers for stage in ("teacher", "knowledge")),
-        *(f"{STAGE} {each}".strip() for name in teachers for each in adapting(experiment, name)),
+        *(
+            each
+            for name in teachers
+            for each in adaptation.titles(experiment, target, name.strip())
+        ),
         *(f"evaluation teacher{name}" for name in teachers),
         "student alone",
         "student distilled",

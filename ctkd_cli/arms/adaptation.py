@@ -49,6 +49,14 @@ def why_not(experiment: Experiment, target: Task) -> str:
     return ""
 
 
+def ways_of(experiment: Experiment, target: Task) -> tuple[Way, ...]:
+    """In which teachers are adapted to a target: those asked for, as far as they can be gone."""
+    asked = experiment.teacher.ways(len(target.labelled))
+    if not why_not(experiment, target):
+        return asked
+    return tuple(way for way in asked if way not in TRAINED) or ("none",)
+
+
 def adapted(
     experiment: Experiment,
     target: Task,
@@ -57,11 +65,11 @@ def adapted(
 ) -> list[Knowledge]:
     """What teachers say of a target's train inputs, each adapted in all the ways that the
     experiment asks for: with features or a head of its own, and all else as they said it."""
-    ways = experiment.teacher.ways
-    if any(way in TRAINED for way in ways) and (reason := why_not(experiment, target)):
-        if rundir.is_first_seed:
-            rundir.note(f"the teacher was not adapted to the target: {reason}")
-        ways = tuple(way for way in ways if way not in TRAINED) or ("none",)
+    ways, settings = ways_of(experiment, target), experiment.teacher
+    left_out = set(settings.ways(len(target.labelled))) - set(ways)
+    if left_out and rundir.is_first_seed and settings.adaptation != "auto":
+        reason = why_not(experiment, target)
+        rundir.note(f"the teacher was not adapted to the target: {reason}")
     found = []
     for teacher, said in asked.values():
         for way in ways:
@@ -74,23 +82,21 @@ def adapted(
     return found
 
 
-def adapting(experiment: Experiment, teacher: str) -> list[str]:
-    """The stages in which a teacher learns, by what they add to STAGE. teacher: its title."""
-    return [
-        _title(teacher, way, experiment.teacher.ways)
-        for way in experiment.teacher.ways
-        if way in TRAINED
-    ]
+def titles(experiment: Experiment, target: Task, teacher: str) -> list[str]:
+    """Of the stages in which a teacher learns; teacher: its own title."""
+    ways = ways_of(experiment, target)
+    each = (_title(teacher, way, ways) for way in ways if way in TRAINED)
+    return [f"{STAGE} {title}".strip() for title in each]
+
+
+def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
+    several = sum(each in TRAINED for each in ways) > 1
+    return " ".join(word for word in (teacher, way if several else "") if word)
 
 
 def n_steps(n_labelled: int, batch_size: int) -> int:
     """Of a teacher that learns in one way."""
     return int(np.clip(PASSES * n_labelled // batch_size, FEWEST, MOST))
-
-
-def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
-    several = sum(each in TRAINED for each in ways) > 1
-    return " ".join(word for word in (teacher.strip(), way if several else "") if word)
 
 
 def _with_new_features(
@@ -104,7 +110,7 @@ def _with_new_features(
     key = content_key(
         STAGE, teacher.key, target.fingerprint, [experiment.seed, way, PASSES, FEWEST, MOST, RATE]
     )
-    called = _title(teacher.title, way, experiment.teacher.ways)
+    called = _title(teacher.title, way, ways_of(experiment, target))
     with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
         make = partial(_make, experiment, target, teacher, way, stage)
         folder, _ = trained("teachers", key, stage, make)
@@ -145,7 +151,7 @@ def _make(
     budget = training.model_copy(
         update={"steps": steps, "learning_rate": RATE, "select": "last", "warmup": 0.1}
     )
-    called = f"{STAGE} {_title(teacher.title, way, settings.ways)}".strip()
+    called = f"{STAGE} {_title(teacher.title, way, ways_of(experiment, target))}".strip()
     encoded.fit(
         loaded, budget, experiment.seed, called, stage, checkpoints, pairs=way == "contrastive"
     )

@@ -65,7 +65,8 @@ def require(experiment: Experiment, sources: Mapping[str, Task], target: Task) -
 
 def _of_losses(experiment: Experiment, source: Task, target: Task) -> Iterator[Problem]:
     labelled = target.train.labels.counts(len(target.labels)).tolist()
-    says = target.labels if experiment.teacher.ways == ("probe",) else source.labels
+    probed = experiment.teacher.ways(len(target.labelled)) == ("probe",)
+    says = target.labels if probed else source.labels
     here = Conditions(
         n_shared=len(shared_labels(says, target.labels)),
         labelled_per_class=min(labelled),

@@ -99,9 +99,9 @@ def estimate(
     adapting = 0.0
     if not adaptation.why_not(experiment, target):
         steps = adaptation.n_steps(n_labelled, lessons.batch_size)
-        learning = TRAINING_COST * teacher.flops_per_unit * _units(target) * lessons.batch_size
-        each = steps * (learning / rate + STEP_OVERHEAD) + reading
-        adapting = each * sum(len(adaptation.adapting(experiment, name)) for name in sources)
+        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * lessons.batch_size
+        each = steps * (flops / rate + STEP_OVERHEAD) + reading
+        adapting = each * len(adaptation.titles(experiment, target, "")) * len(sources)
     arms = {
         "adaptation": (0.0, adapting),
         "student alone": (0.0, alone + read),

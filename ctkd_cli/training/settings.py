@@ -10,6 +10,7 @@ from ctkd_cli.settings.component import Frozen, Positive
 from ctkd_cli.tasks.imbalance import ClassWeights
 
 Way = Literal["none", "probe", "fine_tune", "contrastive"]  # of a teacher's adaptation
+FEW = 100  # labelled examples up to which adapting is cheap, and labels are what is missing
 
 
 class Training(Frozen):
@@ -73,18 +74,20 @@ class TeacherSettings(Frozen):
         1.0,
         description="share of the fine-tuned weights; the rest is what they were before (WiSE-FT)",
     )
-    adaptation: Way | Annotated[tuple[Way, ...], Field(min_length=1)] = Field(
+    adaptation: Literal["auto"] | Way | Annotated[tuple[Way, ...], Field(min_length=1)] = Field(
         "none",
         description="what the teacher learns from the labelled target examples before it is "
         "listened to: probe, a head that says the target's labels; fine_tune, the labels, from "
         "such a head on (LP-FT); contrastive, that examples of one label are alike (as SetFit "
-        "does it); several: each by itself, and the student hears their average",
+        "does it); several: each by itself, and the student hears their average; auto: none and "
+        f"contrastive where at most {FEW} examples have a label, else none",
     )
     training: Training = Training()
 
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        """Of adaptation, each once."""
+    def ways(self, n_labelled: int) -> tuple[Way, ...]:
+        """Of adaptation, each once; n_labelled: target examples that have a label."""
+        if self.adaptation == "auto":
+            return ("none", "contrastive") if n_labelled <= FEW else ("none",)
         some = (self.adaptation,) if isinstance(self.adaptation, str) else self.adaptation
         return tuple(dict.fromkeys(some))
 

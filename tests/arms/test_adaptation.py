@@ -15,6 +15,7 @@ from ctkd_cli.distillation.fusion import Weighting
 from ctkd_cli.distillation.losses.hint import Hint
 from ctkd_cli.distillation.losses.kl import Kl
 from ctkd_cli.distillation.terms import Term, Terms
+from ctkd_cli.training.settings import TeacherSettings
 
 Ctkd = Callable[..., tuple[int, str, str]]
 GOLD = [0, 1, -1, -1, 0, -1]
@@ -44,6 +45,7 @@ def events_of(run: Path) -> list[dict[str, str]]:
         ("[none,contrastive]", 1),
         ("[none,probe,fine_tune,contrastive]", 2),
         ("probe", 0),
+        ("auto", 1),
     ],
 )
 def test_it_is_done_once_for_each_seed(
@@ -113,3 +115,10 @@ def test_several_ways_share_lambda(ctkd: Ctkd, tiny_run: list[str], tmp_path: Pa
     (told,) = (event for event in events_of(run) if event["stage"] == "bridge")
     assert told["weights"] == {"as it is": 0.5, "contrastive": 0.5}
     assert told["shares"] == {"source": 1.0}
+
+
+def test_auto_is_for_few_labels() -> None:
+    teacher = TeacherSettings(adaptation="auto")
+    assert teacher.ways(100) == ("none", "contrastive")
+    assert teacher.ways(101) == ("none",)
+    assert TeacherSettings(adaptation=("none", "none", "probe")).ways(5) == ("none", "probe")
