@@ -35,6 +35,7 @@ STAGE = "adaptation"
 TRAINED = ("fine_tune", "contrastive")  # ways by which features learn
 PASSES = 10  # over the labelled examples
 FEWEST, MOST = 50, 200  # steps
+BATCH = 16  # examples of a step: with 32 the student was no better, and fewer steps were worse
 RATE = 2e-5
 
 
@@ -94,9 +95,9 @@ def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
     return " ".join(word for word in (teacher, way if several else "") if word)
 
 
-def n_steps(n_labelled: int, batch_size: int) -> int:
+def n_steps(n_labelled: int) -> int:
     """Of a teacher that learns in one way."""
-    return int(np.clip(PASSES * n_labelled // batch_size, FEWEST, MOST))
+    return int(np.clip(PASSES * n_labelled // BATCH, FEWEST, MOST))
 
 
 def _with_new_features(
@@ -107,9 +108,8 @@ def _with_new_features(
     way: Way,
     rundir: RunDirectory,
 ) -> Knowledge:
-    key = content_key(
-        STAGE, teacher.key, target.fingerprint, [experiment.seed, way, PASSES, FEWEST, MOST, RATE]
-    )
+    budget = [PASSES, FEWEST, MOST, BATCH, RATE]
+    key = content_key(STAGE, teacher.key, target.fingerprint, [experiment.seed, way, budget])
     called = _title(teacher.title, way, ways_of(experiment, target))
     with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
         make = partial(_make, experiment, target, teacher, way, stage)
@@ -147,9 +147,14 @@ def _make(
         take_body(settings, model, loaded.model)
         loaded = encoded.load(model)
         regress_head(loaded, encoded, experiment.seed, training.class_weights)
-    steps = n_steps(len(target.labelled), training.batch_size)
     budget = training.model_copy(
-        update={"steps": steps, "learning_rate": RATE, "select": "last", "warmup": 0.1}
+        update={
+            "steps": n_steps(len(target.labelled)),
+            "batch_size": BATCH,
+            "learning_rate": RATE,
+            "select": "last",
+            "warmup": 0.1,
+        }
     )
     called = f"{STAGE} {_title(teacher.title, way, ways_of(experiment, target))}".strip()
     encoded.fit(

@@ -98,8 +98,8 @@ def estimate(
     read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
     adapting = 0.0
     if not adaptation.why_not(experiment, target):
-        steps = adaptation.n_steps(n_labelled, lessons.batch_size)
-        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * lessons.batch_size
+        steps = adaptation.n_steps(n_labelled)
+        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * adaptation.BATCH
         each = steps * (flops / rate + STEP_OVERHEAD) + reading
         adapting = each * len(adaptation.titles(experiment, target, "")) * len(sources)
     arms = {
