@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -157,9 +158,10 @@ def _not_kept(experiment: Experiment, sources: Mapping[str, Task]) -> list[str]:
     ]
 
 
+@cache
 def gemm_rate() -> float:
     """FLOP/s of a float32 matrix product on this machine's CPU: the best of twenty, a tenth of a
-    second in all."""
+    second in all; measured once in a process."""
     size = 768
     first = np.ones((size, size), np.float32)
     second = first.copy()

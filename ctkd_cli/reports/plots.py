@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -73,8 +73,10 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+@cache
 def draw_nothing() -> None:
-    """An empty picture, both ways, so that all that drawing needs is imported and works."""
+    """An empty picture, both ways, so that all that drawing needs is imported and works; once in a
+    process."""
     with mpl.rc_context(STYLE):
         figure = Figure(layout="constrained")
         axes = figure.add_subplot(title="nothing", xlabel="x")

@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.version import setbase
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
@@ -178,9 +180,14 @@ def initialised() -> Iterator[None]:
     """Hydra ready to compose from our search path, whatever it was used for before."""
     register_plugins()
     GlobalHydra.instance().clear()
-    with initialize(version_base="1.3", config_path=None, job_name="ctkd"):
+    setbase("1.3")
+    # What hydra.initialize does, but for its look through the stack for the caller's file.
+    Hydra.create_main_hydra2("ctkd", create_config_search_path(None))
+    try:
         assert isinstance(GlobalHydra.instance().config_loader(), ConfigLoaderImpl)
         yield
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _unreadable(where: str, got: str) -> InputError:
