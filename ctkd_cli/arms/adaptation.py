@@ -37,6 +37,7 @@ PASSES = 10  # over the labelled examples
 FEWEST, MOST = 50, 200  # steps
 BATCH = 16  # examples of a step: with 32 the student was no better, and fewer steps were worse
 RATE = 2e-5
+LONGEST = 64  # tokens of a text
 
 
 def why_not(experiment: Experiment, target: Task) -> str:
@@ -108,7 +109,7 @@ def _with_new_features(
     way: Way,
     rundir: RunDirectory,
 ) -> Knowledge:
-    budget = [PASSES, FEWEST, MOST, BATCH, RATE]
+    budget = [PASSES, FEWEST, MOST, BATCH, RATE, LONGEST]
     key = content_key(STAGE, teacher.key, target.fingerprint, [experiment.seed, way, budget])
     called = _title(teacher.title, way, ways_of(experiment, target))
     with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
@@ -128,6 +129,15 @@ def _with_new_features(
     )
 
 
+def _shortened(target: Task) -> Task:
+    """The task with no more of a text than teachers learn from here."""
+    kind = target.settings
+    if "max_length" not in type(kind).model_fields:
+        return target
+    shorter = min(LONGEST, kind.max_length)  # type: ignore[attr-defined]
+    return replace(target, settings=kind.model_copy(update={"max_length": shorter}))
+
+
 def _make(
     experiment: Experiment,
     target: Task,
@@ -139,7 +149,7 @@ def _make(
 ) -> None:
     transformers.set_seed(experiment.seed)
     settings = experiment.teacher
-    encoded = EncodedTask.of(target, settings, experiment.device)
+    encoded = EncodedTask.of(_shortened(target), settings, experiment.device)
     loaded = encoded.load(teacher.load(experiment).model)
     training = settings.training
     if way == "fine_tune":
