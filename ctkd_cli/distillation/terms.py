@@ -72,6 +72,10 @@ class Terms:
                 there = there & (said.gold == UNLABELLED)
             if term.targets is not None:
                 there = there & ~term.targets.silent(said.examples, said.gold)
+                # An answer that the label is known to contradict has nothing to teach (Meng et al.
+                # 2019, conditional teacher-student learning, arXiv 1904.12399).
+                wrong = targets.argmax(axis=1) != said.gold
+                there = there & ~(wrong & (said.gold != UNLABELLED))
             arrays = {
                 "logits": said.logits,
                 "features": features,
