@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -53,6 +54,14 @@ class Terms:
     def __len__(self) -> int:
         return len(self.terms)
 
+    @cached_property
+    def _mostly_labelled(self) -> bool:
+        """Whether most examples have a label. Then soft targets that a label contradicts are not
+        heard (Meng et al. 2019, conditional teacher-student learning, arXiv 1904.12399). With few
+        labels they keep the student from learning these by heart."""
+        known = self.signals[0].joined.labels.labelled
+        return bool(2 * known.sum() > len(known))
+
     def at(self, examples: np.ndarray, numbers: np.ndarray) -> list[dict[str, Tensor]]:
         """What each term hears at S positions of a batch, `weight` [S] beside the fields of
         TeacherOutputs that differ from position to position."""
@@ -72,10 +81,9 @@ class Terms:
                 there = there & (said.gold == UNLABELLED)
             if term.targets is not None:
                 there = there & ~term.targets.silent(said.examples, said.gold)
-                # An answer that the label is known to contradict has nothing to teach (Meng et al.
-                # 2019, conditional teacher-student learning, arXiv 1904.12399).
-                wrong = targets.argmax(axis=1) != said.gold
-                there = there & ~(wrong & (said.gold != UNLABELLED))
+                if self._mostly_labelled:
+                    wrong = targets.argmax(axis=1) != said.gold
+                    there = there & ~(wrong & (said.gold != UNLABELLED))
             arrays = {
                 "logits": said.logits,
                 "features": features,
