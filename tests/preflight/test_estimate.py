@@ -41,6 +41,19 @@ def test_seconds_are_flops() -> None:
 
 
 @pytest.mark.usefixtures("one_flop_per_second")
+def test_a_teacher_that_is_adapted_learns_and_reads_once_more() -> None:
+    """50 steps of 16, forward and backward, and the target's train inputs again."""
+    forward = 2 * (9 * 1 * 8) * 64
+    settings = ["teacher.channels=[8]", "target.labels_per_class=4"]
+    found = cost(*settings, "teacher.adaptation=contrastive").seconds
+    n_train = found["knowledge"] / forward
+    assert found["adaptation"] == pytest.approx(forward * (50 * 16 * 3 + n_train))
+    several = cost(*settings, "teacher.adaptation=[none,contrastive,fine_tune]").seconds
+    assert several["adaptation"] == pytest.approx(2 * found["adaptation"])
+    assert cost(*settings).seconds["adaptation"] == 0
+
+
+@pytest.mark.usefixtures("one_flop_per_second")
 def test_the_student_alone_reads_less_than_the_distilled_one() -> None:
     seconds = cost().seconds
     assert 0 < seconds["student alone"] < seconds["student distilled"]
