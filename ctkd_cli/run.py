@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctkd_cli import reports
-from ctkd_cli.arms import ablation, adaptation, controls, efficiency, record, rivals, selection
+from ctkd_cli.arms import ablation, controls, efficiency, record, rivals, selection, ways
+from ctkd_cli.arms.adaptation import adapted
 from ctkd_cli.arms.bridged_knowledge import BridgedKnowledge, apply_bridge
 from ctkd_cli.arms.cut_vocabulary import student_of
 from ctkd_cli.arms.encoded_task import EncodedTask
@@ -70,8 +71,10 @@ def run(
     with _running(directory, experiment, sources, targets[0], listener) as rundir:
         record.provenance(rundir, experiment, overrides)
         if devices.resolve(experiment.device).type == "cpu":  # of others nothing is known before
-            told = estimate(experiment, taught, targets[0]).sentence
-            rundir.tell(f"estimated time: {told}")
+            cost = estimate(experiment, taught, targets[0])
+            rundir.tell(f"estimated time: {cost.sentence}")
+            if cost.is_long and (setting := devices.quicker(experiment.device)):
+                rundir.tell(f"{setting} is quicker here, in bfloat16")
         student = student_of(experiment, targets, list(sources.values()), rundir)
         experiment, *seed_runs = (
             each.model_copy(update={"student": student}) for each in (experiment, *seed_runs)
@@ -126,7 +129,7 @@ def _one_seed(
     first = rundir.is_first_seed
     if first:
         record.facts(rundir, "target", target, encoded.truncated)
-    knowledge = adaptation.adapted(experiment, target, teachers, rundir)
+    knowledge = adapted(experiment, target, teachers, rundir)
     bridged = apply_bridge(experiment, target, knowledge)
     memory.release()
     record.bridge(rundir, bridged)
@@ -178,7 +181,7 @@ def _again(
 ) -> Iterator[ArmOutputs]:
     """The distilled student and those other arms that took part, once more, on a part's task."""
     read = EncodedTask.of(part, experiment.student, experiment.device)
-    bridged = apply_bridge(experiment, part, adaptation.adapted(experiment, part, teachers, rundir))
+    bridged = apply_bridge(experiment, part, adapted(experiment, part, teachers, rundir))
 
     def train(arm: Arm) -> ArmOutputs:
         title = f"{arm.name}, part {number + 1}"
@@ -254,11 +257,7 @@ def _running(
     left_out = [f"student {WITHOUT}{name}" for name in sources] if len(sources) > 1 else []
     titles = [
         *(f"{stage}{name}" for name in teachers for stage in ("teacher", "knowledge")),
-        *(
-            each
-            for name in teachers
-            for each in adaptation.titles(experiment, target, name.strip())
-        ),
+        *(each for name in teachers for each in ways.titles(experiment, target, name.strip())),
         *(f"evaluation teacher{name}" for name in teachers),
         "student alone",
         "student distilled",

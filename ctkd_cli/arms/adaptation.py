@@ -7,18 +7,28 @@ made of those says nothing at labelled positions, where cross-entropy speaks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import transformers
 
 from ctkd_cli.arms.bridged_knowledge import with_probe
 from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
+from ctkd_cli.arms.ways import (
+    BATCH,
+    FEWEST,
+    MOST,
+    PASSES,
+    STAGE,
+    n_steps,
+    title,
+    ways_of,
+    why_not,
+)
 from ctkd_cli.arms.weights import regress_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.rows import Picked
@@ -31,32 +41,8 @@ if TYPE_CHECKING:
     from ctkd_cli.tasks.task import Task
     from ctkd_cli.training.settings import Way
 
-STAGE = "adaptation"
-TRAINED = ("fine_tune", "contrastive")  # ways by which features learn
-PASSES = 10  # over the labelled examples
-FEWEST, MOST = 50, 200  # steps
-BATCH = 16  # examples of a step: with 32 the student was no better, and fewer steps were worse
 RATE = 2e-5
 LONGEST = 64  # tokens of a text
-
-
-def why_not(experiment: Experiment, target: Task) -> str:
-    """Why features of teachers cannot learn from a target; "" where they can."""
-    if not any("features" in loss.needs for loss, _ in experiment.loss.parts()):
-        return "no loss reads features"
-    if target.train.labels.offsets is not None:
-        return "examples have several labels each"
-    if len(target.labelled) == len(target.train):
-        return "every input has a label, so an adapted teacher had nothing to say"
-    return ""
-
-
-def ways_of(experiment: Experiment, target: Task) -> tuple[Way, ...]:
-    """In which teachers are adapted to a target: those asked for, as far as they can be gone."""
-    asked = experiment.teacher.ways(len(target.labelled))
-    if not why_not(experiment, target):
-        return asked
-    return tuple(way for way in asked if way not in TRAINED) or ("none",)
 
 
 def adapted(
@@ -84,23 +70,6 @@ def adapted(
     return found
 
 
-def titles(experiment: Experiment, target: Task, teacher: str) -> list[str]:
-    """Of the stages in which a teacher learns; teacher: its own title."""
-    ways = ways_of(experiment, target)
-    each = (_title(teacher, way, ways) for way in ways if way in TRAINED)
-    return [f"{STAGE} {title}".strip() for title in each]
-
-
-def _title(teacher: str, way: Way, ways: Collection[Way]) -> str:
-    several = sum(each in TRAINED for each in ways) > 1
-    return " ".join(word for word in (teacher, way if several else "") if word)
-
-
-def n_steps(n_labelled: int) -> int:
-    """Of a teacher that learns in one way."""
-    return int(np.clip(PASSES * n_labelled // BATCH, FEWEST, MOST))
-
-
 def _with_new_features(
     experiment: Experiment,
     target: Task,
@@ -111,7 +80,7 @@ def _with_new_features(
 ) -> Knowledge:
     budget = [PASSES, FEWEST, MOST, BATCH, RATE, LONGEST]
     key = content_key(STAGE, teacher.key, target.fingerprint, [experiment.seed, way, budget])
-    called = _title(teacher.title, way, ways_of(experiment, target))
+    called = title(teacher.title, way, ways_of(experiment, target))
     with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
         make = partial(_make, experiment, target, teacher, way, stage)
         folder, _ = trained("teachers", key, stage, make)
@@ -166,7 +135,7 @@ def _make(
             "warmup": 0.1,
         }
     )
-    called = f"{STAGE} {_title(teacher.title, way, ways_of(experiment, target))}".strip()
+    called = f"{STAGE} {title(teacher.title, way, ways_of(experiment, target))}".strip()
     encoded.fit(
         loaded, budget, experiment.seed, called, stage, checkpoints, pairs=way == "contrastive"
     )

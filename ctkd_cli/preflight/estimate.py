@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctkd_cli.arms import _setfit, adaptation, selection
+from ctkd_cli.arms import _setfit, selection, ways
 from ctkd_cli.arms.keys import teacher_key
 from ctkd_cli.cache.entries import Cache
-from ctkd_cli.runtime import devices
 from ctkd_cli.training.batches import labelled_per_batch, n_steps
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 EFFICIENCY = 0.6  # share of the GEMM rate that a training step reaches, attention and padding in
 STEP_OVERHEAD = 0.02  # seconds per step outside model arithmetic
-LONG = 180.0  # seconds of a run from which one would like to know of a quicker way
+LONG = 180.0  # seconds
 STATIC = 10.0  # seconds in which an encoder reads some ten thousand tokens, each by itself
 TRAINING_COST = 3  # forward and backward, in forward passes
 BYTES_PER_PARAMETER = 16  # weights, gradients and two moments, fp32
@@ -32,12 +31,15 @@ BYTES_PER_PARAMETER = 16  # weights, gradients and two moments, fp32
 
 @dataclass(frozen=True)
 class Estimate:
-    """seconds per stage; memory in bytes, at the peak of the larger model's training. quicker:
-    whether the hardware has a quicker precision than the one that is set."""
+    """seconds per stage; memory in bytes, at the peak of the larger model's training."""
 
     seconds: dict[str, float]
     memory: float
-    quicker: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether one would like to know of a quicker way."""
+        return sum(self.seconds.values()) > LONG
 
     @property
     def sentence(self) -> str:
@@ -45,10 +47,7 @@ class Estimate:
         out."""
         parts = [f"{stage} {took:.0f} s" for stage, took in self.seconds.items() if took >= 0.5]
         total = sum(self.seconds.values())
-        told = f"{total:.0f} s on an idle CPU like this one ({', '.join(parts)})"
-        if self.quicker and total > LONG:
-            told += "; device.precision=auto is quicker here, in bfloat16"
-        return told
+        return f"{total:.0f} s on an idle CPU like this one ({', '.join(parts)})"
 
 
 def estimate(
@@ -98,11 +97,11 @@ def estimate(
     without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
     read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
     adapting = 0.0
-    if not adaptation.why_not(experiment, target):
-        steps = adaptation.n_steps(n_labelled)
-        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * adaptation.BATCH
+    if not ways.why_not(experiment, target):
+        steps = ways.n_steps(n_labelled)
+        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * ways.BATCH
         each = steps * (flops / rate + STEP_OVERHEAD) + reading
-        adapting = each * len(adaptation.titles(experiment, target, "")) * len(sources)
+        adapting = each * len(ways.titles(experiment, target, "")) * len(sources)
     arms = {
         "adaptation": (0.0, adapting),
         "student alone": (0.0, alone + read),
@@ -125,10 +124,7 @@ def estimate(
         "evaluation": 4 + of_test,
     }
     parameters = max(teacher.parameters, student.parameters)
-    quicker = devices.precision(experiment.device) == "fp32" and devices.multiplies_in_bf16(
-        experiment.device
-    )
-    return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9, quicker)
+    return Estimate(seconds, BYTES_PER_PARAMETER * parameters + 1.0e9)
 
 
 def _rivals(experiment: Experiment, target: Task, rate: float) -> dict[str, tuple[float, float]]:

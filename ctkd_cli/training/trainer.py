@@ -179,7 +179,7 @@ class _Trainer(Trainer):  # type: ignore[misc]
             held[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
             seen.add(tensor.data_ptr())
         super()._save(output_dir, held)
-        if output_dir is not None:
+        if output_dir is not None and parallel.is_main():
             self._budget.save(Path(output_dir))
 
     def create_scheduler(self, *args: Any, **kwargs: Any) -> LambdaLR:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import pytest
 
@@ -71,20 +71,23 @@ def test_seeds_multiply_students_and_not_the_teacher() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "hardware", "seconds", "told"),
-    [
-        ("fp32", True, 200.0, True),
-        ("fp32", True, 100.0, False),
-        ("fp32", False, 200.0, False),
-        ("auto", True, 200.0, False),
-    ],
+    ("precision", "hardware", "told"), [("fp32", True, 1), ("fp32", False, 0), ("auto", True, 0)]
 )
+@pytest.mark.parametrize("longer_than", [0.0, 1e9])
 def test_a_long_run_is_told_of_a_quicker_precision(
-    monkeypatch: pytest.MonkeyPatch, precision: str, hardware: bool, seconds: float, told: bool
+    ctkd: Callable[..., tuple[int, str, str]],
+    tiny_run: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    hardware: bool,
+    told: int,
+    longer_than: float,
 ) -> None:
     monkeypatch.setattr(devices, "multiplies_in_bf16", lambda device: hardware)
-    found = replace(cost(f"device.precision={precision}"), seconds={"teacher": seconds})
-    assert ("device.precision=auto" in found.sentence) is told
+    monkeypatch.setattr(estimate, "LONG", longer_than)
+    code, _, err = ctkd("run", *tiny_run, f"device.precision={precision}", "controls.rivals=[]")
+    assert code == 0, err
+    assert err.count("device.precision=auto") == (told if longer_than == 0 else 0)
 
 
 def test_memory_grows_with_the_larger_model() -> None:
