@@ -130,7 +130,7 @@ def _name(knowledge: Knowledge, among: Sequence[Signals]) -> str:
     if [each.knowledge.teacher for each in among].count(knowledge.teacher) < 2:
         return knowledge.teacher
     if len({each.knowledge.teacher for each in among}) == 1:
-        return knowledge.way or "as it is"
+        return f"teacher {knowledge.way}".strip()
     return f"{knowledge.teacher} {knowledge.way}".strip()
 
 

@@ -56,7 +56,7 @@ def recommend(results: Results, verdict: Verdict) -> str:
             f"{ahead.estimate:.3f} (95% interval {ahead.low:.3f} to {ahead.high:.3f})."
             f"{_measured(results)}"
         )
-    both = f"{student}; as large as the teacher: {teacher}"
+    both = f"{student}; the best of the teacher's size: {teacher}"
     if ahead.estimate > WORTH * _range(metric, second):
         return (
             f"Undecided between student and teacher. The student: {both}. It loses "

@@ -113,7 +113,7 @@ def test_several_ways_share_lambda(ctkd: Ctkd, tiny_run: list[str], tmp_path: Pa
     code, _, err = ctkd("run", *tiny_run, ways, f"hydra.run.dir={run}")
     assert code == 0, err
     (told,) = (event for event in events_of(run) if event["stage"] == "bridge")
-    assert told["weights"] == {"as it is": 0.5, "contrastive": 0.5}
+    assert told["weights"] == {"teacher": 0.5, "teacher contrastive": 0.5}
     assert told["shares"] == {"source": 1.0}
 
 

@@ -52,8 +52,8 @@ def advice(results: Any) -> str:
 def test_nearly_as_good_and_faster_is_deployed() -> None:
     found = advice(run(COST, alone=60, distilled=18, teacher_on_target=16))
     assert found == (
-        "Deploy the student: macro-F1 0.955 at 403 examples/s, 67 MB; as large as the teacher: "
-        "teacher, through the bridge (macro-F1 0.960 at 171 examples/s, 90 MB). "
+        "Deploy the student: macro-F1 0.955 at 403 examples/s, 67 MB; the best of the "
+        "teacher's size: teacher, through the bridge (macro-F1 0.960 at 171 examples/s, 90 MB). "
         "Speeds: load average 1.9 on 2 cores."
     )
 
