@@ -4,9 +4,9 @@
     .venv/bin/python scripts/bench_sweep.py basic joblib
 
 Each sweep starts with an empty cache. `teachers` counts trainings of a teacher in all events, and
-`teacher` is what they took. `students` is the sum of what the jobs themselves report for training
-their students (stages `student alone` and `student distilled`, found in the cache or not). `of
-the sum` is the time of the whole command, less the teacher's, divided by that of the students: what
+`teacher` is what they took, their adaptation to each seed's labels among it. `students` is the sum
+of what the jobs themselves report for training their students (stages `student alone`, `student
+distilled` and `selection`, in which jobs on few labels are scored on parts of these). `of the sum` is the time of the whole command, less the teacher's, divided by that of the students: what
 else a sweep costs, and what several processes save. Seconds are those of a shared machine: compare
 the ratios.
 """
@@ -63,10 +63,14 @@ def measure(name: str, overrides: list[str]) -> str:
         (sweep,) = Path(scratch, "outputs").iterdir()
         jobs = [file.parent for file in sweep.glob("*/status.json")]
         stages = [json.loads((job / "status.json").read_text())["stages"] for job in jobs]
-        students = sum(
-            spent for each in stages for stage, spent in each.items() if stage.startswith("student")
-        )
-        teacher = max(each["teacher"] for each in stages)
+
+        def spent(*beginnings: str) -> float:
+            return sum(
+                s for each in stages for name, s in each.items() if name.startswith(beginnings)
+            )
+
+        students = spent("student", "selection")
+        teacher = max(each["teacher"] for each in stages) + spent("adaptation")
         teachers = sum(trained(job) for job in jobs)
     ratio = (seconds - teacher) / students
     return (
