@@ -6,8 +6,9 @@
 Each sweep starts with an empty cache. `teachers` counts trainings of a teacher in all events, and
 `teacher` is what they took, their adaptation to each seed's labels among it. `students` is the sum
 of what the jobs themselves report for training their students (stages `student alone`, `student
-distilled` and `selection`, in which jobs on few labels are scored on parts of these). `of the sum` is the time of the whole command, less the teacher's, divided by that of the students: what
-else a sweep costs, and what several processes save. Seconds are those of a shared machine: compare
+distilled` and `selection`, in which jobs on few labels are scored on parts of these). `of the sum`
+is the time of the whole command, less the teacher's, divided by that of the students: what else a
+sweep costs, and what several processes save. Seconds are those of a shared machine: compare
 the ratios.
 """
 
