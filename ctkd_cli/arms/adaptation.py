@@ -18,17 +18,7 @@ import transformers
 from ctkd_cli.arms.bridged_knowledge import with_probe
 from ctkd_cli.arms.encoded_task import EncodedTask, save
 from ctkd_cli.arms.teacher import Teacher, extract_knowledge
-from ctkd_cli.arms.ways import (
-    BATCH,
-    FEWEST,
-    MOST,
-    PASSES,
-    STAGE,
-    n_steps,
-    title,
-    ways_of,
-    why_not,
-)
+from ctkd_cli.arms.ways import BATCH, STAGE, n_steps, title, ways_of, why_not
 from ctkd_cli.arms.weights import regress_head, take_body
 from ctkd_cli.cache.entries import content_key
 from ctkd_cli.distillation.rows import Picked
@@ -39,7 +29,7 @@ if TYPE_CHECKING:
     from ctkd_cli.experiment import Experiment
     from ctkd_cli.runs.rundir import RunDirectory, Stage
     from ctkd_cli.tasks.task import Task
-    from ctkd_cli.training.settings import Way
+    from ctkd_cli.training.settings import Training, Way
 
 RATE = 2e-5
 LONGEST = 64  # tokens of a text
@@ -66,7 +56,10 @@ def adapted(
             elif way == "probe":
                 found.append(replace(with_probe(said, target), way=way))
             else:
-                found.append(_with_new_features(experiment, target, teacher, said, way, rundir))
+                called = title(teacher.title, way, ways)
+                found.append(
+                    _with_new_features(experiment, target, teacher, said, way, called, rundir)
+                )
     return found
 
 
@@ -76,13 +69,26 @@ def _with_new_features(
     teacher: Teacher,
     said: Knowledge,
     way: Way,
+    called: str,
     rundir: RunDirectory,
 ) -> Knowledge:
-    budget = [PASSES, FEWEST, MOST, BATCH, RATE, LONGEST]
-    key = content_key(STAGE, teacher.key, target.fingerprint, [experiment.seed, way, budget])
-    called = title(teacher.title, way, ways_of(experiment, target))
+    """called: what tells this training of a teacher from others."""
+    budget = experiment.teacher.training.model_copy(
+        update={
+            "steps": n_steps(len(target.labelled)),
+            "batch_size": BATCH,
+            "learning_rate": RATE,
+            "select": "last",
+            "warmup": 0.1,
+        }
+    )
+    key = content_key(
+        STAGE, teacher.key, target.fingerprint,
+        [experiment.seed, way, budget.model_dump(mode="json"), LONGEST],
+    )  # fmt: skip
     with rundir.stage(STAGE, called, detail=f"{len(target.labelled)} labelled") as stage:
-        make = partial(_make, experiment, target, teacher, way, stage)
+        arm = f"{STAGE} {called}".strip()
+        make = partial(_make, experiment, target, teacher, way, budget, arm, stage)
         folder, _ = trained("teachers", key, stage, make)
     new = replace(teacher, key=key, folder=folder)
     train = target.train
@@ -112,6 +118,8 @@ def _make(
     target: Task,
     teacher: Teacher,
     way: Way,
+    budget: Training,
+    arm: str,
     stage: Stage,
     folder: Path,
     checkpoints: Checkpoints,
@@ -120,23 +128,12 @@ def _make(
     settings = experiment.teacher
     encoded = EncodedTask.of(_shortened(target), settings, experiment.device)
     loaded = encoded.load(teacher.load(experiment).model)
-    training = settings.training
     if way == "fine_tune":
         model = settings.build(target.labels, target.settings)
         take_body(settings, model, loaded.model)
         loaded = encoded.load(model)
-        regress_head(loaded, encoded, experiment.seed, training.class_weights)
-    budget = training.model_copy(
-        update={
-            "steps": n_steps(len(target.labelled)),
-            "batch_size": BATCH,
-            "learning_rate": RATE,
-            "select": "last",
-            "warmup": 0.1,
-        }
-    )
-    called = f"{STAGE} {title(teacher.title, way, ways_of(experiment, target))}".strip()
+        regress_head(loaded, encoded, experiment.seed, budget.class_weights)
     encoded.fit(
-        loaded, budget, experiment.seed, called, stage, checkpoints, pairs=way == "contrastive"
+        loaded, budget, experiment.seed, arm, stage, checkpoints, pairs=way == "contrastive"
     )
     save(loaded, folder / "model")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctkd_cli.arms.keys import target_pool
+from ctkd_cli.arms.keys import backbone_key, target_pool
 from ctkd_cli.cache.entries import Cache, content_key
 from ctkd_cli.tasks.split import fingerprint
 
@@ -57,7 +57,7 @@ def cut(
 ) -> tuple[Path, np.ndarray]:
     """A folder with a student that knows the tokens of these inputs, each as its kind has it, and
     what it kept, [V], ids of the student's."""
-    key = content_key("cut", student.fingerprint(), [fingerprint(k, (), [s]) for k, s in read])
+    key = content_key("cut", backbone_key(student), [fingerprint(k, (), [s]) for k, s in read])
 
     def make(folder: Path) -> None:
         each = [_tokens(student, kind, split) for kind, split in read]

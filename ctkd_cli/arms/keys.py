@@ -12,10 +12,18 @@ from ctkd_cli.tasks.split import Split, concatenate, fingerprint
 from ctkd_cli.tasks.task import Task
 
 if TYPE_CHECKING:
+    from ctkd_cli.backbones.base import Backbone
     from ctkd_cli.experiment import Experiment
 
 
 Variant = Literal["trained", "generic", "random"]
+
+
+def backbone_key(backbone: Backbone) -> str:
+    """What decides a model before it is trained: its settings and files and, where it is from
+    elsewhere, its code."""
+    code = of_code_elsewhere(backbone)
+    return content_key(backbone.fingerprint(), code) if code else backbone.fingerprint()
 
 
 def teacher_key(experiment: Experiment, source: Task, variant: Variant = "trained") -> str:
@@ -25,10 +33,9 @@ def teacher_key(experiment: Experiment, source: Task, variant: Variant = "traine
     if not teacher.fine_tuned:
         training = [teacher.training.model_dump(mode="json"), teacher.wise_ft]
     return content_key(
-        teacher.fingerprint(),
+        backbone_key(teacher),
         source.fingerprint,
         [variant, teacher.fine_tuned, training, teacher.seed, devices.precision(experiment.device)],
-        *of_code_elsewhere(teacher).items(),
     )
 
 
@@ -37,10 +44,9 @@ def stilts_key(experiment: Experiment, source: Task) -> str:
     training = experiment.teacher.training.model_dump(mode="json")
     return content_key(
         "stilts",
-        experiment.student.fingerprint(),
+        backbone_key(experiment.student),
         source.fingerprint,
         [training, experiment.teacher.seed, devices.precision(experiment.device)],
-        *of_code_elsewhere(experiment.student).items(),
     )
 
 

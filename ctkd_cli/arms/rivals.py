@@ -26,6 +26,7 @@ import transformers
 from ctkd_cli.arms import _logistic, _setfit
 from ctkd_cli.arms._tfidf import TfIdf
 from ctkd_cli.arms.cut_vocabulary import cut
+from ctkd_cli.arms.keys import backbone_key
 from ctkd_cli.arms.student import ArmOutputs, kept, write_events
 from ctkd_cli.backbones.base import Outputs
 from ctkd_cli.backbones.static import Static
@@ -79,8 +80,8 @@ class Rivals:
             return f"it reads texts, and inputs of kind {kind.kind} are none"
         if of_texts and self.target.train.labels.offsets is not None:
             return f"it gives a text one label, and those of kind {kind.kind} have several"
-        encoder = self.experiment.teacher if name in OF_TEACHER else self.experiment.student
-        if (name.startswith("setfit") or name == "static") and not encoder.encodes_sentences:
+        of_encoder = name == "static" or name.startswith("setfit")
+        if of_encoder and not self._body_of(name).encodes_sentences:
             return "it is made of a transformer that encodes sentences"
         return _setfit.why_not() if name.startswith("setfit") else ""
 
@@ -95,8 +96,8 @@ class Rivals:
             environment.code_hash(backbone, target.settings),
             devices.precision(experiment.device),
         )  # fmt: skip
-        make = self._setfit if name.startswith("setfit") else self._on_body
-        make = self._tfidf if name == "tfidf" else make
+        own = {"tfidf": self._tfidf, "setfit": self._setfit, "setfit_teacher": self._setfit}
+        make = own.get(name, self._on_body)
         with self.rundir.stage(STAGE, name) as stage:
 
             def told(folder: Path, _: Checkpoints) -> None:
@@ -108,8 +109,10 @@ class Rivals:
         return replace(outputs, folder=None)
 
     def _backbone(self, name: str) -> Backbone:
-        if name == "static":
-            return self._static
+        return self._static if name == "static" else self._body_of(name)
+
+    def _body_of(self, name: str) -> Backbone:
+        """The model that it is made of."""
         return self.experiment.teacher if name in OF_TEACHER else self.experiment.student
 
     @cached_property
@@ -122,9 +125,9 @@ class Rivals:
 
     def _seed(self, name: str) -> int | None:
         """What draws a body's weights; None where they are pretrained."""
-        backbone = self._backbone(name)
         if name == "static":
             return None
+        backbone = self._backbone(name)
         if backbone.untrained().fingerprint() != backbone.fingerprint():
             return None
         return self.experiment.teacher.seed if name in OF_TEACHER else self.experiment.seed
@@ -187,7 +190,7 @@ class Rivals:
         """[S, d], of every position of a split; kept, since seeds share a test split."""
         kind = self.target.settings
         key = content_key(
-            "embeddings", self._backbone(name).fingerprint(), self._seed(name),
+            "embeddings", backbone_key(self._backbone(name)), self._seed(name),
             fingerprint(kind, (), [split.without_labels()]),
             devices.precision(self.experiment.device),
         )  # fmt: skip

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Sequence
 from math import log
 from typing import TYPE_CHECKING
 
-import numpy as np
+from ctkd_cli.evaluation.falling import FIFTHS, falls_no_more, means_of_fifths
 
 if TYPE_CHECKING:
     from ctkd_cli.evaluation.results import Results
 
 LEARNT = 0.1  # of ln K: cross-entropy below it has nothing left to fall
-STILL_FALLING = 0.05  # of all that was learnt, in the last fifth of the steps
-FIFTHS = 5
 
 
 def has_settled(cross_entropy: Sequence[float], n_labels: int) -> bool:
@@ -22,10 +20,10 @@ def has_settled(cross_entropy: Sequence[float], n_labels: int) -> bool:
     steps spread over the training; of fewer than 25 nothing is said."""
     if len(cross_entropy) < FIFTHS**2:
         return True
-    fifths = [float(np.mean(part)) for part in np.array_split(np.asarray(cross_entropy), FIFTHS)]
+    fifths = means_of_fifths(cross_entropy)
     if fifths[-1] <= LEARNT * log(n_labels):
         return True
-    return fifths[-2] - fifths[-1] <= STILL_FALLING * max(fifths[0] - fifths[-1], 0.0)
+    return falls_no_more(fifths, max(fifths[0] - fifths[-1], 0.0))
 
 
 def unsettled(results: Results, arms: Iterable[str]) -> tuple[str, ...]:

@@ -96,14 +96,11 @@ def estimate(
     rivals = _rivals(experiment, target, rate)
     without = {"without each source": (0.0, distilled * len(sources))} if len(sources) > 1 else {}
     read = student.flops_per_unit * _units(target) * len(target.test) / rate  # by each student
-    adapting = 0.0
-    if not ways.why_not(experiment, target):
-        steps = ways.n_steps(n_labelled)
-        flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * ways.BATCH
-        each = steps * (flops / rate + STEP_OVERHEAD) + reading
-        adapting = each * len(ways.titles(experiment, target, "")) * len(sources)
+    flops = TRAINING_COST * teacher.flops_per_unit * _units(target) * ways.BATCH
+    adapting = ways.n_steps(n_labelled) * (flops / rate + STEP_OVERHEAD) + reading
+    n_adapted = len(ways.titles(experiment, target, "")) * len(sources)
     arms = {
-        "adaptation": (0.0, adapting),
+        "adaptation": (0.0, adapting * n_adapted),
         "student alone": (0.0, alone + read),
         "student distilled": (0.0, distilled + read),
         **without,

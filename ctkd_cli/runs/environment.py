@@ -21,7 +21,8 @@ from ctkd_cli.runtime import variables
 # trains it again. The others read inputs (whose hashes are in an arm's key), keep, show and tell.
 COMPUTES = (
     *(f"{room}/**/*.py" for room in ("arms", "backbones", "distillation", "tasks", "training")),
-    *("evaluation/metrics.py", "runtime/devices.py", "runtime/parallel.py"),
+    *("evaluation/metrics.py", "evaluation/falling.py"),
+    *("runtime/devices.py", "runtime/parallel.py"),
 )
 TELLS = ("arms/efficiency.py", "arms/record.py")
 

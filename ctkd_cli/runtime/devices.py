@@ -57,7 +57,7 @@ def precision(device: Device) -> Literal["fp32", "bf16"]:
 
 def quicker(device: Device) -> str:
     """The setting by which the hardware would be quicker; "" where there is none."""
-    slow = precision(device) == "fp32" and multiplies_in_bf16(device)
+    slow = device.precision == "fp32" and multiplies_in_bf16(device)
     return "device.precision=auto" if slow else ""
 
 

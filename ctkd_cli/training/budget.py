@@ -8,16 +8,13 @@ from math import cos, pi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ctkd_cli.evaluation.falling import falls_no_more, means_of_fifths
 from ctkd_cli.runtime import parallel
 from ctkd_cli.training.batches import FEWEST
 
 if TYPE_CHECKING:
     from ctkd_cli.training.settings import Training
 
-FIFTHS = 5
-STILL_FALLING = 0.05  # of all that was learnt, in the last fifth of the steps
 LEARNT = 0.25  # of the first fifth's loss, before which a training has hardly begun
 EVERY = 10  # steps between two looks at the loss
 LAST = 50  # steps that a training takes from when its loss has settled
@@ -25,8 +22,7 @@ LOSSES = "losses.json"  # in a checkpoint
 
 
 class Budget:
-    """The steps of one training. ends: with which step, for all that is known now; why: that is
-    not the last one that was planned, "" where it is.
+    """The steps of one training. ends: with which step, for all that is known now.
 
     With steps=auto a training whose loss has settled goes on for LAST steps, in which the learning
     rate falls to zero. The rule looks at the arm's own loss and nothing else, and is the same for
@@ -34,14 +30,19 @@ class Budget:
     """
 
     def __init__(self, training: Training, steps: int) -> None:
-        self._planned = self.ends = steps
-        self.why = ""
-        self._settled = False
+        self._steps = self._planned = self.ends = steps
         self._training = training
         self._warmup = round(training.warmup * steps)
         self._losses: list[float] = []
         self._began = time.monotonic()
         self._since = 0  # the step after which that was
+
+    @property
+    def why(self) -> str:
+        """Why the end is not the last step of the budget; "" where it is."""
+        if self.ends < self._planned:
+            return "training.max_seconds"
+        return "the loss had settled" if self._planned < self._steps else ""
 
     def rate(self, step: int) -> float:
         """The share of the learning rate that a step has; steps count from 0."""
@@ -58,16 +59,12 @@ class Budget:
         """A step's loss: the end may come nearer by it."""
         self._losses.append(loss)
         step, training = len(self._losses), self._training
-        if training.steps == "auto" and not self._settled and step % EVERY == 0:
-            self._settled = step >= FEWEST and has_settled(self._losses)
-            if self._settled and step + LAST < self.ends:
-                self._planned = self.ends = step + LAST
-                self.why = "the loss had settled"
+        is_due = training.steps == "auto" and step >= FEWEST and step % EVERY == 0
+        if is_due and step + LAST < self._planned and has_settled(self._losses):
+            self._planned = step + LAST
+        self.ends = self._planned
         if training.max_seconds is not None:
-            in_time = parallel.share(self._in_time(step, training.max_seconds))
-            self.ends = min(self._planned, in_time)
-            if self.ends < self._planned:
-                self.why = "training.max_seconds"
+            self.ends = min(self.ends, parallel.share(self._in_time(step, training.max_seconds)))
 
     def _in_time(self, step: int, seconds: float) -> int:
         """The step with which so many seconds, since the training began or went on, will be over at
@@ -86,8 +83,7 @@ class Budget:
 
 
 def has_settled(losses: list[float]) -> bool:
-    """Whether the last fifth of the steps brought less than a twentieth of what all have brought,
-    and these a quarter of the loss. losses: of each step."""
-    fifths = [float(np.mean(part)) for part in np.array_split(np.asarray(losses), FIFTHS)]
+    """Whether the loss falls no more, after a fall of a quarter. losses: of each step."""
+    fifths = means_of_fifths(losses)
     learnt = fifths[0] - min(fifths)
-    return learnt >= LEARNT * fifths[0] and fifths[-2] - fifths[-1] <= STILL_FALLING * learnt
+    return learnt >= LEARNT * fifths[0] and falls_no_more(fifths, learnt)

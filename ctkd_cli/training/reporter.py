@@ -53,9 +53,8 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
                 "step", arm=self.arm, step=step, steps=budget.ends, **self.figures, **rate
             )
             control.should_log = self._tracks
-        if step >= budget.ends:
+        if step >= budget.ends and budget.why:  # as the Trainer does with the last step
+            self._stage.event("ended", arm=self.arm, step=step, why=budget.why)
             control.should_training_stop = True
-            if budget.why:
-                self._stage.event("ended", arm=self.arm, step=step, why=budget.why)
             control.should_evaluate |= args.load_best_model_at_end
             control.should_save |= args.load_best_model_at_end
