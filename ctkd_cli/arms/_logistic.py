@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ctkd_cli.distillation import regression
 from ctkd_cli.tasks.imbalance import class_weights
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # scikit-learn's C
@@ -47,13 +47,16 @@ def fit(features: Any, gold: np.ndarray, n_labels: int, groups: np.ndarray | Non
     are left out together, as the words of a sentence are; None: each by itself."""
     counts = np.bincount(gold, minlength=n_labels)
     classes = np.flatnonzero(counts)
-    balanced = class_weights(gold, n_labels, "auto") is not None
+    weighed: regression.ClassWeight = None
+    if class_weights(gold, n_labels, "auto") is not None:
+        weighed = "balanced"
+    balanced = weighed is not None
     if len(classes) < 2:
         return Fitted(None, classes, n_labels, FIXED, balanced, None)
     folds = _folds(gold, groups)
-    tried = {} if folds is None else _tried(features, gold, folds, balanced)
+    tried = {} if folds is None else _tried(features, gold, folds, weighed)
     strength = max(tried, key=tried.__getitem__, default=FIXED)
-    model = _model(strength, balanced, features, gold)
+    model = regression.fit(features, gold, strength, class_weight=weighed)
     return Fitted(model, classes, n_labels, strength, balanced, tried.get(strength))
 
 
@@ -81,13 +84,13 @@ def _folds(gold: np.ndarray, groups: np.ndarray | None) -> np.ndarray | None:
 
 
 def _tried(
-    features: Any, gold: np.ndarray, folds: np.ndarray, balanced: bool
+    features: Any, gold: np.ndarray, folds: np.ndarray, weighed: regression.ClassWeight
 ) -> dict[float, float]:
     """The mean log-likelihood of rows left out, by strength."""
     from sklearn.utils.class_weight import compute_sample_weight
 
     used = folds >= 0
-    weights = compute_sample_weight("balanced" if balanced else None, gold[used])
+    weights = compute_sample_weight(weighed, gold[used])
     found = {}
     for strength in STRENGTHS:
         likelihood = np.full(len(gold), FLOOR)
@@ -95,7 +98,7 @@ def _tried(
             rest, out = used & (folds != number), folds == number
             if len(np.unique(gold[rest])) < 2:
                 continue
-            model = _model(strength, balanced, features[rest], gold[rest])
+            model = regression.fit(features[rest], gold[rest], strength, class_weight=weighed)
             said = model.predict_proba(features[out])
             place = np.searchsorted(model.classes_, gold[out])
             place = np.minimum(place, len(model.classes_) - 1)
@@ -104,15 +107,3 @@ def _tried(
         logs = np.log(np.maximum(likelihood[used], FLOOR))
         found[strength] = float(np.average(logs, weights=weights))
     return found
-
-
-def _model(strength: float, balanced: bool, features: Any, gold: np.ndarray) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    weight = "balanced" if balanced else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, class_weight=weight, max_iter=1000).fit(
-            features, gold
-        )

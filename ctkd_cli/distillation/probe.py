@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from ctkd_cli.distillation import regression
 from ctkd_cli.runtime.lazy import special
 
 STRENGTH = 0.1  # inverse regularisation, scikit-learn's C
@@ -112,8 +113,6 @@ def _fitted(
     scale: np.ndarray,
     n_labels: int,
 ) -> LinearProbe:
-    from sklearn.linear_model import LogisticRegression
-
     standard = (features.astype(np.float64) - mean) / scale
-    found = LogisticRegression(C=strength, max_iter=1000).fit(standard, gold, weights)
+    found = regression.fit(standard, gold, strength, weights)
     return LinearProbe(found.coef_, found.intercept_, mean, scale, found.classes_, n_labels)
